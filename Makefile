@@ -1,0 +1,35 @@
+# Two commands do everything on a fresh machine with Python 3.11, pip and make:
+#   make demo    see the runner work, at no cost, on stand-ins
+#   make test    lint, types, import contracts, tests, coverage
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test lint types contracts bench clean
+
+demo: .venv/ready
+	$(BIN)/runner demo
+
+test: .venv/ready lint types contracts
+	$(BIN)/python -m pytest -n 2 --cov --cov-report=term --cov-fail-under=90
+
+lint: .venv/ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: .venv/ready
+	$(BIN)/mypy
+
+contracts: .venv/ready
+	$(BIN)/lint-imports --no-cache
+
+bench: .venv/ready
+	$(BIN)/python bench/bench.py
+
+.venv/ready: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "signoff-runner needs Python 3.11 or newer; got " + sys.version.split()[0] + ". Name one: make PYTHON=python3.12 demo")'
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+clean:
+	rm -rf .venv .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,207 @@
+"""What a task wants in the world: a typed, frozen draft, its canonical bytes, its digest, its exact rendering.
+
+Nothing here does I/O. A digest covers the content's canonical bytes; a rendering shows every one of them.
+"""
+
+from __future__ import annotations
+
+import enum
+import hashlib
+import json
+import re
+import unicodedata
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, get_args, get_origin
+from uuid import UUID
+
+import rfc8785
+from pydantic import BaseModel, ConfigDict, PrivateAttr
+
+from runner.errors import DeclarationError, DraftError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+Markdown = Annotated[str, "Markdown"]
+
+
+class Alert(BaseModel):
+    """Said to the owner only; needs no gate: ``Alert("The shop answers again.")``."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    text: str
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text=text)
+
+
+class Draft(BaseModel):
+    """What a task wants in the world. A subclass is a kind: its fields, and how it is delivered."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    secrets: ClassVar[tuple[str, ...]] = ()  #: names of the settings its delivery may read, and no others
+    writes: ClassVar[tuple[str, ...]] = ()  #: folders of the project its delivery may write
+    account: ClassVar[str] = ""  #: where it goes, when the fields don't say
+    once: ClassVar[Literal["", "key"]] = (
+        ""  #: "key": the destination drops a second arrival of `delivery.key`
+    )
+    auto: ClassVar[bool] = False  #: delivered without a human; only for kinds that hold no free text at all
+
+    _call: int | None = PrivateAttr(default=None)  #: position of the Claude call that wrote it; None: by hand
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        """Refuse a kind that would let free text flow without a human."""
+        super().__pydantic_init_subclass__(**kwargs)
+        for name, field in cls.model_fields.items() if cls.auto else ():
+            if _holds_text(field.annotation, field.metadata):
+                raise DeclarationError(
+                    f"{cls.__name__}.{name} may hold free text, so {cls.__name__} can't be auto: "
+                    "use numbers, booleans, enums, dates or a pattern, or let a person decide"
+                )
+
+    @classmethod
+    def kind(cls) -> str:
+        """The kind's name: ``LinkedInPost`` is ``linkedin_post``."""
+        name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", cls.__name__).lower()
+        return name.replace("linked_in", "linkedin")
+
+    async def deliver(self, delivery: Any) -> Any:
+        """Carry it out, once; return a `Receipt` or raise `NotDelivered`."""
+        raise NotImplementedError
+
+
+_WORDLESS = (bool, int, float, Decimal, datetime, date, time, timedelta, UUID, enum.Enum, type(None))
+
+
+def _holds_text(annotation: Any, metadata: list[Any]) -> bool:
+    """Whether a value of that type could carry words of a model's own choosing."""
+    if get_origin(annotation) is Annotated:
+        inner, *more = get_args(annotation)
+        return _holds_text(inner, more)
+    if get_origin(annotation) is Literal:
+        return False
+    if parts := [part for part in get_args(annotation) if part is not Ellipsis]:
+        return any(_holds_text(part, []) for part in parts)
+    if annotation is str:
+        return not any(getattr(rule, "pattern", None) for rule in metadata)
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return any(_holds_text(f.annotation, f.metadata) for f in annotation.model_fields.values())
+    return not (isinstance(annotation, type) and issubclass(annotation, _WORDLESS))
+
+
+class Kind(BaseModel):
+    """A kind of draft as the supervisor knows it, which never imports the class."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    title: str  #: the class's name
+    module: str  #: where a child finds the class
+    file: str | None  #: the module's path below the project; None for a built-in kind
+    schema_: dict[str, Any]  #: JSON schema of its fields
+    source: str  #: digest of the code that will deliver it
+    secrets: tuple[str, ...] = ()
+    writes: tuple[str, ...] = ()
+    account: str = ""
+    once: Literal["", "key"] = ""
+    finds: bool = False  #: whether the destination can be asked if a key has arrived
+    auto: bool = False
+
+
+def canonical(
+    *, draft: str, revision: int, kind: Kind, fields: Mapping[str, Any], attachments: tuple[str, ...] = ()
+) -> bytes:
+    """The bytes that a digest covers, by RFC 8785: equal content gives equal bytes.
+
+    `attachments` are SHA-256 digests in hex. Raises `DraftError` when a field can't be written exactly.
+    """
+    content: dict[str, Any] = {
+        "draft": draft,
+        "revision": revision,
+        "kind": kind.name,
+        "source": kind.source,
+        "account": kind.account,
+        "attachments": list(attachments),
+        "fields": dict(fields),
+    }
+    try:
+        return rfc8785.dumps(content)
+    except (rfc8785.CanonicalizationError, UnicodeError) as error:
+        raise DraftError(f"the {kind.name} can't be written exactly: {error}") from error
+
+
+def digest(content: bytes) -> str:
+    """SHA-256 of the content's canonical bytes, in hex: what an approval names."""
+    return hashlib.sha256(content).hexdigest()
+
+
+BAR = "▌"  #: begins a heading of ours; escaped wherever it stands in a draft
+OPEN, CLOSE = "⟦", "⟧"  #: enclose an escape of ours; the first is escaped wherever it stands in a draft
+
+# Characters that show as nothing though their category says letter, mark or symbol (Unicode: default ignorable)
+_BLANK = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u2800\u3164\uffa0")
+_TRAILING = re.compile(r"[ \t]+(?=\n|\Z)")  # nobody sees it, and messengers drop it
+_ADDRESS = re.compile(r"[^\s<>()\[\]\"'`]+(?:\.|@|://)[^\s<>()\[\]\"'`]+")
+
+
+def render(content: bytes) -> str:
+    """A draft's content as every surface shows it: each byte the digest covers, nothing cut, nothing hidden.
+
+    Headings begin with ``▌``. A character that can't be seen, that turns the line around, or that only looks
+    like a letter of an address is shown as ``⟦U+202E⟧``. No two contents have the same rendering.
+    """
+    head = json.loads(content)
+    fields = head.pop("fields")
+    lines = [f"{BAR}{head['kind']} · draft {head['draft']} · revision {head['revision']}"]
+    lines += [f"{BAR}{name}: {_json(head[name])}" for name in ("account", "attachments", "source")]
+    for name, value in fields.items():
+        if isinstance(value, str):
+            lines += [f"{BAR}{visible(name)}", visible(value)]
+        else:
+            lines += [f"{BAR}{visible(name)} ({type(value).__name__})", _json(value)]
+    return "\n".join(lines)
+
+
+def _json(value: Any) -> str:
+    return visible(json.dumps(value, ensure_ascii=False, indent=2))
+
+
+def visible(text: str) -> str:
+    """The text with whatever hides in it shown as escapes; different texts stay different."""
+    marked = {index for span in _mixed(text) for index in range(*span) if not text[index].isascii()}
+    marked |= {index for match in _TRAILING.finditer(text) for index in range(*match.span())}
+    return "".join(
+        _escape(char) if index in marked or _hides(char) else char for index, char in enumerate(text)
+    )
+
+
+def _escape(char: str) -> str:
+    return f"{OPEN}U+{ord(char):04X}{CLOSE}"
+
+
+def _hides(char: str) -> bool:
+    if char in "\n\t ":
+        return False
+    category = unicodedata.category(char)
+    return (
+        category in {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp", "Zs"}
+        or char in _BLANK
+        or char in (BAR, OPEN)
+        or "\ufe00" <= char <= "\ufe0f"
+        or "\U000e0100" <= char <= "\U000e01ef"
+    )
+
+
+def _mixed(text: str) -> Iterator[tuple[int, int]]:
+    """Where an address mixes scripts, so that one letter may pose as another."""
+    for match in _ADDRESS.finditer(text):
+        if len({_script(char) for char in match[0] if char.isalpha()}) > 1:
+            yield match.span()
+
+
+def _script(char: str) -> str:
+    return unicodedata.name(char, "?").split()[0]
