@@ -1,0 +1,230 @@
+"""The record of all that happened: `logs/YYYY-MM-DD.jsonl`, one JSON object a line, each naming the hash of the last.
+
+Events are committed to the store with what they tell of; the journal writes them to the files in their order. A
+crash between the two loses nothing: writing resumes after the last whole line in the files. What fails to be
+written or synced is never tried again as if it had not failed: `JournalError` is for STOP.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ParamSpec, Protocol, TypeVar
+
+import orjson
+
+from runner.errors import JournalError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+START = "0" * 64  #: what the first line names as the hash before it
+TORN = "torn"  #: the key of a line that marks the torn one before it
+
+
+class Events(Protocol):
+    """Where the journal reads what to write: the store."""
+
+    def events_after(self, seq: int, limit: int = 1000) -> list[tuple[int, str]]:
+        """The next events in order: their numbers and their JSON."""
+
+    def continue_after(self, seq: int) -> None:
+        """Number the next event above `seq`."""
+
+    def last_seq(self) -> int:
+        """The number of the newest event."""
+
+
+@dataclass(slots=True)
+class Journal:
+    """The files in `folder`, written by one process at a time."""
+
+    folder: Path
+    events: Events
+    _seq: int = 0
+    _head: str = START
+    _descriptor: int = -1
+    _day: str = ""
+    _lock: int = -1
+    _is_dirty: bool = False
+    _failed: str = field(default="")
+
+    @property
+    def head(self) -> tuple[int, str]:
+        """The number and the hash of the last line written."""
+        return self._seq, self._head
+
+    def open(self) -> bool:
+        """Take the files for this process and find their end; False when another process holds them."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._lock = os.open(self.folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self.close()
+            return False
+        except OSError as error:
+            raise JournalError(f"the journal in {self.folder} can't be written: {error.strerror}") from error
+        self._resume()
+        return True
+
+    def _resume(self) -> None:
+        for path in reversed(files(self.folder)):
+            lines = path.read_bytes().splitlines(keepends=True)
+            whole = next((line for line in reversed(lines) if _number(line) is not None), None)
+            if whole is not None:
+                self._seq, self._head = _number(whole) or 0, _hash(whole)
+                break
+        if self._seq > self.events.last_seq():
+            self.events.continue_after(self._seq)
+        if found := files(self.folder):
+            self._turn(found[-1].stem)
+
+    def write(self) -> int:
+        """Write what was committed since; how many lines. Raises `JournalError` when that fails, now and ever after."""
+        count = 0
+        while batch := self.events.events_after(self._seq):
+            for seq, body in batch:
+                self._append(seq, body)
+            count += len(batch)
+        return count
+
+    def sync(self) -> None:
+        """Write what was committed since, and come back when it is on disk."""
+        self.write()
+        if self._is_dirty:
+            self._attempt(os.fsync, self._descriptor)
+            self._is_dirty = False
+
+    def _append(self, seq: int, body: str) -> None:
+        entry = orjson.loads(body)
+        day = entry["ts"][:10]
+        if day > self._day:
+            self._turn(day)
+        line = orjson.dumps({"ts": "", "seq": 0, **entry} | {"seq": seq, "prev": self._head}) + b"\n"
+        self._attempt(_write_all, self._descriptor, line)
+        self._seq, self._head, self._is_dirty = seq, _hash(line), True
+
+    def _turn(self, day: str) -> None:
+        """Go on in the file of that day; a torn last line there is closed and marked."""
+        if self._descriptor >= 0:
+            self._attempt(os.fsync, self._descriptor)
+            os.close(self._descriptor)
+        path = self.folder / f"{day}.jsonl"
+        flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+        self._descriptor = self._attempt(os.open, path, flags, 0o600)
+        self._day = day
+        last = path.read_bytes().rpartition(b"\n")[2]
+        if last:
+            torn = b"" if _number(last) else orjson.dumps({TORN: True}) + b"\n"
+            self._attempt(_write_all, self._descriptor, b"\n" + torn)
+
+    def _attempt(self, act: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        if self._failed:
+            raise JournalError(self._failed)
+        try:
+            return act(*args, **kwargs)
+        except OSError as error:
+            self._failed = f"the journal in {self.folder} can't be written ({error.strerror}): nothing may happen unrecorded"
+            raise JournalError(self._failed) from error
+
+    def close(self) -> None:
+        """Let go of the files."""
+        for descriptor in (self._descriptor, self._lock):
+            with suppress(OSError):
+                os.close(descriptor)
+        self._descriptor = self._lock = -1
+
+
+def _write_all(descriptor: int, line: bytes) -> None:
+    while line:
+        line = line[os.write(descriptor, line) :]
+
+
+def _hash(line: bytes) -> str:
+    return hashlib.sha256(line.removesuffix(b"\n")).hexdigest()
+
+
+def _number(line: bytes) -> int | None:
+    """The number a line bears; None when it is torn, a mark, or no line of ours."""
+    try:
+        seq = orjson.loads(line)["seq"]
+    except (ValueError, KeyError, TypeError):
+        return None
+    return seq if isinstance(seq, int) else None
+
+
+def files(folder: Path) -> list[Path]:
+    """The journal's files, oldest first."""
+    return sorted(folder.glob("[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9].jsonl"))
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A place where the journal is not what was written."""
+
+    file: str
+    line: int
+    what: str
+
+
+@dataclass(slots=True)
+class Verdict:
+    """What a reading of the whole journal found."""
+
+    lines: int = 0
+    torn: int = 0  #: lines cut by a crash, marked and passed; no problem
+    first: int = 0  #: number of the first event; above 1 when older files were put away
+    head: tuple[int, str] = (0, START)
+    problems: list[Problem] = field(default_factory=list)
+
+
+def verify(folder: Path) -> Verdict:
+    """Read every line and its chain, across files; problems are listed, nothing is changed."""
+    verdict = Verdict()
+    for path in files(folder):
+        lines = path.read_bytes().split(b"\n")
+        for number, line in enumerate(lines, 1):
+            if line:
+                reason = _judge(verdict, line, following=lines[number : number + 1])
+                if reason:
+                    verdict.problems.append(Problem(path.name, number, reason))
+    return verdict
+
+
+def _judge(verdict: Verdict, line: bytes, following: list[bytes]) -> str:
+    """What is wrong with a line, given those before it; empty when nothing is."""
+    try:
+        entry = orjson.loads(line)
+    except ValueError:
+        verdict.torn += 1
+        mark = orjson.dumps({TORN: True})
+        return "" if not following or following == [mark] else "it is no JSON, and no crash explains that"
+    if entry == {TORN: True}:
+        return ""
+    seq, prev = entry.get("seq"), entry.get("prev")
+    last, head = verdict.head
+    verdict.lines += 1
+    verdict.first = verdict.first or seq
+    verdict.head = (seq, hashlib.sha256(line).hexdigest())
+    if not last:
+        return ""
+    if seq != last + 1:
+        return f"event {seq} follows event {last}"
+    return "" if prev == head else "the line before it was changed"
+
+
+def entries(folder: Path) -> Iterator[dict[str, object]]:
+    """Every event on record, oldest first; torn lines are passed."""
+    for path in files(folder):
+        with path.open("rb") as lines:
+            for line in lines:
+                if _number(line) is not None:
+                    yield orjson.loads(line)

@@ -1,0 +1,109 @@
+"""STOP, asked at every door. It fails closed: only a STOP file that is certainly absent means go."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from runner.errors import StoppedError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+SIGNATURE = "-- written by `runner stop`; `runner resume` takes it away"
+
+
+class Door(StrEnum):
+    """Where something begins, and STOP is asked first."""
+
+    SLOT = "slot"  #: a task is due
+    RUN = "run"  #: a child is about to start
+    CLAUDE = "claude"  #: a request is about to go to Claude
+    TOOL = "tool"  #: a tool is about to be called in a child
+    FETCH = "fetch"  #: a page is about to be fetched
+    DRAFT = "draft"  #: what a run returned is about to be recorded
+    DECISION = "decision"  #: somebody decides on a draft
+    DELIVERY = "delivery"  #: an attempt is about to begin
+
+
+@dataclass(slots=True)
+class Stop:
+    """The guard of every door of one process, for the STOP file at `path`."""
+
+    path: Path
+    latch: Callable[[str], None]  #: called once, at first sight, with the reason
+    _reason: str | None = field(default=None)
+
+    @property
+    def reason(self) -> str | None:
+        """Why it is engaged; None when it is not."""
+        return self._reason
+
+    def look(self) -> bool:
+        """Whether the runner is stopped; the first sight of the file latches it."""
+        if self._reason is None and (reason := sight(self.path)) is not None:
+            self.engage(reason)
+        return self._reason is not None
+
+    def ask(self, door: Door) -> None:
+        """Pass the door, or raise `StoppedError` that names it."""
+        if self.look():
+            raise StoppedError(
+                f"stopped ({self._reason}): no {door} may begin; `runner resume` lets it go again"
+            )
+
+    def engage(self, reason: str) -> None:
+        """Stop; nothing but `release` undoes it."""
+        if self._reason is None:
+            self._reason = reason
+            self.latch(reason)
+
+    def release(self) -> None:
+        """Go again, if the file is gone; else the next look engages anew."""
+        self._reason = None
+
+
+def sight(path: Path) -> str | None:
+    """Why the file says stop; None when it is certainly absent. Never raises."""
+    try:
+        os.lstat(path)
+    except FileNotFoundError:
+        return None if path.parent.is_dir() else f"the folder {path.parent} is gone"
+    except OSError as error:
+        return f"{path} can't be looked at: {error.strerror}"
+    return _text(path)
+
+
+def _text(path: Path) -> str:
+    try:
+        lines = path.read_text(encoding="utf-8", errors="replace")[:500].splitlines()
+    except OSError:
+        lines = []
+    return next(
+        (line.strip() for line in lines if line.strip() and line != SIGNATURE), "the STOP file is there"
+    )
+
+
+def write(path: Path, reason: str) -> None:
+    """Create the STOP file with a reason, marked as ours; one that is there already stays as it is."""
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+    except FileExistsError:
+        return
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(f"{reason or 'stopped by its owner'}\n{SIGNATURE}\n")
+
+
+def remove_ours(path: Path) -> bool:
+    """Take the STOP file away if the runner wrote it; whether none is left."""
+    try:
+        if SIGNATURE in path.read_text(encoding="utf-8", errors="replace"):
+            path.unlink()
+    except FileNotFoundError:
+        return sight(path) is None
+    except OSError:
+        return False
+    return sight(path) is None

@@ -1,0 +1,225 @@
+"""Runs, the Claude calls they paid for, and what a task keeps between them."""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Connection, Row, func, insert, select, update
+from sqlalchemy.dialects.sqlite import insert as upsert
+
+from runner.clock import parse, stamp
+from runner.store.drafts import only
+from runner.store.schema import calls, runs, spending, tasks
+
+if TYPE_CHECKING:
+    from datetime import datetime, timedelta
+
+    from runner.store.store import Transaction
+
+NANO = Decimal(10) ** 9
+OPEN = ("queued", "running")  #: the statuses of a run that has not ended
+
+
+def add(
+    tx: Transaction,
+    run: str,
+    task: str,
+    *,
+    slot: str | None = None,
+    revises: str | None = None,
+    feedback: str | None = None,
+) -> None:
+    """Queue a run. Raises an integrity error when the slot has started one before."""
+    row = {"id": run, "task": task, "slot": slot, "revises": revises, "feedback": feedback}
+    tx.connection.execute(insert(runs).values(status="queued", created=stamp(tx.now), **row))
+
+
+def begin(tx: Transaction, run: str, inputs: dict[str, Any]) -> Row[Any] | None:
+    """Claim a queued run for one attempt; its row, or None when somebody was faster.
+
+    `inputs` are kept from the first attempt on, so that a later one is given the same.
+    """
+    guard = (runs.c.id == run, runs.c.status == "queued")
+    values: dict[str, Any] = {
+        "status": "running",
+        "attempt": runs.c.attempt + 1,
+        "started": func.coalesce(runs.c.started, stamp(tx.now)),
+        "inputs": func.coalesce(runs.c.inputs, json.dumps(inputs)),
+    }
+    if not tx.connection.execute(update(runs).where(*guard).values(values)).rowcount:
+        return None
+    row = get(tx.connection, run)
+    tx.tell("run.started", run=run, task=row.task, slot=row.slot, attempt=row.attempt, revises=row.revises)
+    return row
+
+
+def retry(tx: Transaction, run: str, error: str, after: timedelta, status: str = "error") -> bool:
+    """Queue a running run for another attempt; False when it is not running."""
+    values = {"status": "queued", "not_before": stamp(tx.now + after), "error": error}
+    if not _move(tx, run, "running", values):
+        return False
+    row = get(tx.connection, run)
+    tx.tell(
+        "run.retried",
+        level="warning",
+        run=run,
+        task=row.task,
+        attempt=row.attempt,
+        status=status,
+        error=error,
+    )
+    return True
+
+
+def finish(
+    tx: Transaction, run: str, status: str, error: str | None = None, *, was: str = "running", **details: Any
+) -> bool:
+    """End a run; False when it is not what it `was`. Tells its cost and length."""
+    if not _move(tx, run, was, {"status": status, "finished": stamp(tx.now), "error": error}):
+        return False
+    row = get(tx.connection, run)
+    cost, tokens_in, tokens_out = bill(tx.connection, run)
+    seconds = (tx.now - parse(row.started)).total_seconds() if row.started else 0.0
+    level = "info" if status in {"ok", "degraded"} else "error"
+    tx.tell(
+        "run.finished",
+        level=level,
+        run=run,
+        task=row.task,
+        slot=row.slot,
+        status=status,
+        duration_s=round(seconds, 3),
+        cost_usd=float(cost),
+        input_tokens=tokens_in,
+        output_tokens=tokens_out,
+        error=error,
+        **details,
+    )
+    return True
+
+
+def _move(tx: Transaction, run: str, was: str, values: dict[str, Any]) -> bool:
+    guard = (runs.c.id == run, runs.c.status == was)
+    return bool(tx.connection.execute(update(runs).where(*guard).values(values)).rowcount)
+
+
+def get(connection: Connection, run: str) -> Row[Any]:
+    """A run's row."""
+    return connection.execute(select(runs).where(runs.c.id == run)).one()
+
+
+def resolve(connection: Connection, prefix: str) -> str:
+    """The one run whose id begins so; raises `GoneError` when there is none or more than one."""
+    query = select(runs.c.id).where(runs.c.id.startswith(prefix, autoescape=True)).limit(3)
+    return only(connection.execute(query).scalars().all(), "run", prefix)
+
+
+def queued(connection: Connection) -> list[Row[Any]]:
+    """The runs that wait for their turn, oldest first."""
+    query = select(runs).where(runs.c.status == "queued").order_by(runs.c.created, runs.c.id)
+    return list(connection.execute(query))
+
+
+def running(connection: Connection) -> list[Row[Any]]:
+    """The runs under way, by the store's account."""
+    return list(connection.execute(select(runs).where(runs.c.status == "running")))
+
+
+def is_open(connection: Connection, task: str) -> int:
+    """How many runs of the task wait or are under way."""
+    query = select(func.count()).select_from(runs).where(runs.c.task == task, runs.c.status.in_(OPEN))
+    return connection.execute(query).scalar_one()
+
+
+def recent(connection: Connection, task: str | None = None, limit: int = 20) -> list[Row[Any]]:
+    """The newest runs first, each with its bill."""
+    cost = func.coalesce(func.sum(spending.c.cost_nano_usd), 0).label("cost")
+    query = select(runs, cost).outerjoin(spending, spending.c.run == runs.c.id).group_by(runs.c.id)
+    if task:
+        query = query.where(runs.c.task == task)
+    return list(connection.execute(query.order_by(runs.c.created.desc(), runs.c.id).limit(limit)))
+
+
+def state(connection: Connection, task: str) -> dict[str, Any]:
+    """What the task keeps in `run.state`; empty at first."""
+    found = connection.execute(select(tasks.c.state).where(tasks.c.name == task)).scalar()
+    kept: dict[str, Any] = json.loads(found or "{}")
+    return kept
+
+
+def keep_state(tx: Transaction, task: str, value: dict[str, Any]) -> None:
+    """Save what the task keeps, with the outcome it belongs to."""
+    row = upsert(tasks).values(name=task, state=json.dumps(value))
+    tx.connection.execute(
+        row.on_conflict_do_update(index_elements=["name"], set_={"state": row.excluded.state})
+    )
+
+
+def answered(
+    tx: Transaction, run: str, position: int, digest: str, question: dict[str, Any], answer: dict[str, Any]
+) -> None:
+    """Keep a Claude call that was paid for, so that it never is again."""
+    row = upsert(calls).values(
+        run=run,
+        position=position,
+        digest=digest,
+        question=json.dumps(question),
+        answer=json.dumps(answer),
+        finished=stamp(tx.now),
+    )
+    changed = {name: row.excluded[name] for name in ("digest", "question", "answer", "finished")}
+    tx.connection.execute(row.on_conflict_do_update(index_elements=["run", "position"], set_=changed))
+
+
+def call(connection: Connection, run: str, position: int) -> Row[Any] | None:
+    """The run's Claude call at that position; None when it was not answered."""
+    return connection.execute(select(calls).where(calls.c.run == run, calls.c.position == position)).first()
+
+
+def spent(
+    tx: Transaction,
+    run: str,
+    task: str,
+    model: str,
+    tokens: tuple[int, int],
+    cost: Decimal | None,
+    *,
+    is_lower_bound: bool,
+) -> None:
+    """Put money on record; a cost of None is a price nobody knows."""
+    tx.connection.execute(
+        insert(spending).values(
+            at=stamp(tx.now),
+            run=run,
+            task=task,
+            model=model,
+            input_tokens=tokens[0],
+            output_tokens=tokens[1],
+            cost_nano_usd=None if cost is None else int(cost * NANO),
+            is_lower_bound=is_lower_bound,
+        )
+    )
+
+
+def bill(connection: Connection, run: str) -> tuple[Decimal, int, int]:
+    """What a run cost so far: dollars, input tokens, output tokens."""
+    sums = (spending.c.cost_nano_usd, spending.c.input_tokens, spending.c.output_tokens)
+    query = select(*(func.coalesce(func.sum(column), 0) for column in sums)).where(spending.c.run == run)
+    nano, tokens_in, tokens_out = connection.execute(query).one()
+    return Decimal(nano) / NANO, tokens_in, tokens_out
+
+
+def spent_since(connection: Connection, since: datetime) -> Decimal:
+    """Dollars spent since that instant, by all tasks."""
+    query = select(func.coalesce(func.sum(spending.c.cost_nano_usd), 0)).where(spending.c.at >= stamp(since))
+    return Decimal(connection.execute(query).scalar_one()) / NANO
+
+
+def costs(connection: Connection, since: datetime) -> list[Row[Any]]:
+    """What each task spent since that instant, dearest first."""
+    columns = ("cost_nano_usd", "input_tokens", "output_tokens")
+    sums = [func.coalesce(func.sum(spending.c[name]), 0).label(name) for name in columns]
+    query = select(spending.c.task, func.count().label("calls"), *sums).where(spending.c.at >= stamp(since))
+    return list(connection.execute(query.group_by(spending.c.task).order_by(sums[0].desc())))

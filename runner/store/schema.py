@@ -1,0 +1,211 @@
+"""The tables, and the numbered steps that lead from one version of them to the next.
+
+Instants are text as `runner.clock.stamp` writes it, which sorts in time; money is whole billionths of a dollar, so
+that sums are exact.
+"""
+
+from collections.abc import Callable
+
+from sqlalchemy import (
+    Column,
+    Connection,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    UniqueConstraint,
+    insert,
+    inspect,
+    select,
+    update,
+)
+
+METADATA = MetaData()
+
+meta = Table(
+    "meta",
+    METADATA,
+    Column("name", Text, primary_key=True),
+    Column("value", Text, nullable=False),
+)
+
+tasks = Table(
+    "tasks",
+    METADATA,
+    Column("name", Text, primary_key=True),
+    Column("cursor", Text),  #: every slot up to here is accounted for; NULL: not scheduled
+    Column("state", Text, nullable=False, server_default="{}"),  #: what the task keeps in run.state
+    Column("paused", Text),  #: since when; NULL: not paused
+    Column("paused_by", Text),
+)
+
+slots = Table(
+    "slots",
+    METADATA,
+    Column("task", Text, nullable=False),
+    Column("instant", Text, nullable=False),  #: the slot, or the last of a group that shares an outcome
+    Column("since", Text, nullable=False),  #: the first of the group; equals instant for a single slot
+    Column("count", Integer, nullable=False),
+    Column("outcome", Text, nullable=False),  #: "run", "missed: …" or "skipped: …"
+    Column("run", Text),
+    Column("recorded", Text, nullable=False),
+    PrimaryKeyConstraint("task", "instant"),
+)
+
+runs = Table(
+    "runs",
+    METADATA,
+    Column("id", Text, primary_key=True),
+    Column("task", Text, nullable=False),
+    Column("slot", Text),  #: NULL: on demand
+    Column("status", Text, nullable=False),
+    Column("attempt", Integer, nullable=False, server_default="0"),
+    Column("created", Text, nullable=False),
+    Column("started", Text),
+    Column("finished", Text),
+    Column("not_before", Text),  #: when the next attempt may begin; NULL: at once
+    Column("inputs", Text),  #: what the first attempt was given, so that each later one is given the same
+    Column("error", Text),
+    Column("revises", Text),  #: the draft it writes anew; NULL: none
+    Column("feedback", Text),
+    UniqueConstraint("task", "slot"),
+)
+Index("runs_open", runs.c.status, runs.c.task)
+Index("runs_recent", runs.c.task, runs.c.created)
+
+calls = Table(
+    "calls",
+    METADATA,
+    Column("run", Text, ForeignKey("runs.id"), nullable=False),
+    Column("position", Integer, nullable=False),  #: 0 is the run's first question
+    Column("digest", Text, nullable=False),  #: of the question as the API was told it
+    Column("question", Text, nullable=False),
+    Column("answer", Text, nullable=False),
+    Column("finished", Text, nullable=False),
+    PrimaryKeyConstraint("run", "position"),
+)
+
+spending = Table(
+    "spending",
+    METADATA,
+    Column("id", Integer, primary_key=True),
+    Column("at", Text, nullable=False),
+    Column("run", Text, nullable=False),
+    Column("task", Text, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("input_tokens", Integer, nullable=False),
+    Column("output_tokens", Integer, nullable=False),
+    Column("cost_nano_usd", Integer),  #: NULL: the model's price is not known
+    Column("is_lower_bound", Integer, nullable=False),  #: the answer broke off before its bill came
+)
+Index("spending_by_day", spending.c.at)
+Index("spending_by_run", spending.c.run)
+
+drafts = Table(
+    "drafts",
+    METADATA,
+    Column("id", Text, primary_key=True),
+    Column("task", Text, nullable=False),
+    Column("run", Text, nullable=False),
+    Column("place", Integer, nullable=False),  #: its index among what the run returned
+    Column("call", Integer),  #: position of the Claude call that wrote it; NULL: none
+    Column("kind", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("digest", Text, nullable=False),
+    Column("created", Text, nullable=False),
+    Column("expires", Text, nullable=False),
+    Column("revisions_left", Integer, nullable=False),
+    Column("approved", Text),
+    Column("approved_by", Text),
+    Column("not_before", Text),
+    Column("note", Text),  #: why it came back, or how it ended
+)
+Index("drafts_by_state", drafts.c.state, drafts.c.created)
+Index("drafts_by_task", drafts.c.task, drafts.c.state)
+
+revisions = Table(
+    "revisions",
+    METADATA,
+    Column("draft", Text, ForeignKey("drafts.id"), nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("content", LargeBinary, nullable=False),
+    Column("digest", Text, nullable=False),
+    Column("created", Text, nullable=False),
+    Column("origin", Text, nullable=False),  #: "run", "edit", "revision" or "code"
+    Column("by", Text),
+    PrimaryKeyConstraint("draft", "number"),
+)
+
+decisions = Table(
+    "decisions",
+    METADATA,
+    Column("id", Integer, primary_key=True),
+    Column("draft", Text, ForeignKey("drafts.id"), nullable=False),
+    Column("task", Text, nullable=False),
+    Column("digest", Text, nullable=False),
+    Column("decision", Text, nullable=False),
+    Column("by", Text, nullable=False),
+    Column("at", Text, nullable=False),
+    Column("reason", Text, nullable=False, server_default=""),
+)
+Index("decisions_by_task", decisions.c.task, decisions.c.at)
+Index("decisions_by_draft", decisions.c.draft)
+
+deliveries = Table(
+    "deliveries",
+    METADATA,
+    Column("id", Integer, primary_key=True),
+    Column("draft", Text, ForeignKey("drafts.id"), nullable=False),
+    Column("key", Text, nullable=False),
+    Column("digest", Text, nullable=False),
+    Column("started", Text, nullable=False),
+    Column("finished", Text),
+    Column("outcome", Text),
+    Column("receipt", Text),
+    Column("may_repeat", Integer, nullable=False, server_default="1"),  #: 0 once STOP was seen after it began
+)
+Index("deliveries_by_draft", deliveries.c.draft)
+
+stops = Table(
+    "stops",
+    METADATA,
+    Column("id", Integer, primary_key=True),
+    Column("engaged", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("by", Text, nullable=False),
+    Column("released", Text),
+    Column("released_by", Text),
+)
+
+events = Table(
+    "events",
+    METADATA,
+    Column("seq", Integer, primary_key=True),
+    Column("body", Text, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+
+def _create(connection: Connection) -> None:
+    METADATA.create_all(connection)
+
+
+MIGRATIONS: tuple[Callable[[Connection], None], ...] = (_create,)
+
+
+def migrate(connection: Connection) -> None:
+    """Bring the tables to the newest version; each step that lacks is taken once, in order."""
+    version = 0
+    if inspect(connection).has_table("meta"):
+        version = int(connection.execute(select(meta.c.value).where(meta.c.name == "schema")).scalar_one())
+    for step in MIGRATIONS[version:]:
+        step(connection)
+    if version == 0:
+        connection.execute(insert(meta).values(name="schema", value=str(len(MIGRATIONS))))
+    elif version < len(MIGRATIONS):
+        connection.execute(update(meta).where(meta.c.name == "schema").values(value=str(len(MIGRATIONS))))

@@ -1,0 +1,110 @@
+"""The ledger of slots: which are accounted for, and how."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Connection, Row, select, update
+from sqlalchemy.dialects.sqlite import insert as upsert
+
+from runner.clock import parse, stamp
+from runner.store.schema import slots, tasks
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import datetime
+
+    from runner.store.store import Transaction
+
+
+def cursor(connection: Connection, task: str) -> datetime | None:
+    """The instant up to which every slot of the task is accounted for; None when it is not scheduled."""
+    found = connection.execute(select(tasks.c.cursor).where(tasks.c.name == task)).scalar()
+    return parse(found) if found else None
+
+
+def schedule(tx: Transaction, names: Iterable[str]) -> None:
+    """Account for the slots of these tasks from now on, where that has not begun."""
+    for name in names:
+        row = upsert(tasks).values(name=name, cursor=stamp(tx.now))
+        tx.connection.execute(
+            row.on_conflict_do_update(
+                index_elements=["name"], set_={"cursor": row.excluded.cursor}, where=tasks.c.cursor.is_(None)
+            )
+        )
+
+
+def unschedule(tx: Transaction, names: Iterable[str]) -> None:
+    """Forget how far these tasks' slots were accounted for: they were removed."""
+    tx.connection.execute(update(tasks).where(tasks.c.name.in_(list(names))).values(cursor=None))
+
+
+def scheduled(connection: Connection) -> dict[str, datetime]:
+    """Each scheduled task and how far its slots are accounted for."""
+    rows = connection.execute(select(tasks.c.name, tasks.c.cursor).where(tasks.c.cursor.is_not(None)))
+    return {row.name: parse(row.cursor) for row in rows}
+
+
+def advance(tx: Transaction, task: str, was: datetime, to: datetime) -> bool:
+    """Move a task's cursor; False when another moved it first."""
+    guard = (tasks.c.name == task, tasks.c.cursor == stamp(was))
+    return bool(tx.connection.execute(update(tasks).where(*guard).values(cursor=stamp(to))).rowcount)
+
+
+def record(
+    tx: Transaction,
+    task: str,
+    instant: datetime,
+    outcome: str,
+    *,
+    run: str | None = None,
+    since: datetime | None = None,
+    count: int = 1,
+) -> None:
+    """Put a slot's outcome on record, or that of a group of slots from `since` to `instant`."""
+    row = upsert(slots).values(
+        task=task,
+        instant=stamp(instant),
+        since=stamp(since or instant),
+        count=count,
+        outcome=outcome,
+        run=run,
+        recorded=stamp(tx.now),
+    )
+    changed = {name: row.excluded[name] for name in ("since", "count", "outcome", "run", "recorded")}
+    same = ["task", "instant"]
+    tx.connection.execute(
+        row.on_conflict_do_update(index_elements=same, set_=changed, where=slots.c.outcome != "run")
+    )
+
+
+def recent(connection: Connection, task: str, limit: int = 20) -> list[Row[Any]]:
+    """The newest outcomes of a task's slots first."""
+    return list(
+        connection.execute(
+            select(slots).where(slots.c.task == task).order_by(slots.c.instant.desc()).limit(limit)
+        )
+    )
+
+
+def paused(connection: Connection) -> dict[str, str]:
+    """The tasks that are paused, and since when."""
+    rows = connection.execute(select(tasks.c.name, tasks.c.paused).where(tasks.c.paused.is_not(None)))
+    return {row.name: row.paused for row in rows}
+
+
+def pause(tx: Transaction, task: str, by: str) -> None:
+    """Start no run of the task until `unpause`."""
+    row = upsert(tasks).values(name=task, paused=stamp(tx.now), paused_by=by)
+    changed = {"paused": row.excluded.paused, "paused_by": row.excluded.paused_by}
+    tx.connection.execute(row.on_conflict_do_update(index_elements=["name"], set_=changed))
+    tx.tell("task.paused", task=task, by=by)
+
+
+def unpause(tx: Transaction, task: str, by: str) -> bool:
+    """Let the task run again; False when it was not paused."""
+    query = update(tasks).where(tasks.c.name == task, tasks.c.paused.is_not(None))
+    if not tx.connection.execute(query.values(paused=None, paused_by=None)).rowcount:
+        return False
+    tx.tell("task.unpaused", task=task, by=by)
+    return True

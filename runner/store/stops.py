@@ -1,0 +1,52 @@
+"""The latch: whether the runner is stopped, since when and why; and what a stop does to the gate."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sqlalchemy import Connection, insert, select, update
+
+from runner.clock import stamp
+from runner.store.drafts import give_back
+from runner.store.schema import deliveries, stops
+
+if TYPE_CHECKING:
+    from runner.store.store import Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class Latch:
+    """A stop that is engaged."""
+
+    engaged: str
+    reason: str
+    by: str
+
+
+def latched(connection: Connection) -> Latch | None:
+    """The stop that is engaged; None when the runner may go."""
+    query = select(stops.c.engaged, stops.c.reason, stops.c.by).where(stops.c.released.is_(None))
+    row = connection.execute(query).first()
+    return Latch(*row) if row else None
+
+
+def engage(tx: Transaction, reason: str, by: str) -> bool:
+    """Latch the stop, void each approval not yet begun; False when it was engaged already."""
+    if latched(tx.connection):
+        return False
+    tx.connection.execute(insert(stops).values(engaged=stamp(tx.now), reason=reason, by=by))
+    tx.tell("stop.engaged", level="warning", reason=reason, by=by)
+    tx.connection.execute(update(deliveries).where(deliveries.c.outcome.is_(None)).values(may_repeat=0))
+    tx.connection.execute(update(deliveries).where(deliveries.c.outcome == "uncertain").values(may_repeat=0))
+    give_back(tx, "STOP was engaged before its delivery began")
+    return True
+
+
+def release(tx: Transaction, by: str) -> bool:
+    """Let the runner go again; False when it was not stopped."""
+    query = update(stops).where(stops.c.released.is_(None)).values(released=stamp(tx.now), released_by=by)
+    if not tx.connection.execute(query).rowcount:
+        return False
+    tx.tell("stop.released", by=by)
+    return True

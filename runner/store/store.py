@@ -1,0 +1,137 @@
+"""The store itself: opening it, and the transactions in which everything changes."""
+
+from __future__ import annotations
+
+import secrets
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from sqlalchemy import Connection, Engine, create_engine, event, func, insert, make_url, select, text
+from sqlalchemy.exc import DatabaseError
+
+from runner.clock import Clock, stamp
+from runner.errors import StoreError
+from runner.store.schema import events, migrate
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+
+ALPHABET = "23456789abcdefghjkmnpqrstvwxyz"  #: of ids; without what is easily misread
+BUSY_MS = 30_000
+
+
+def new_id() -> str:
+    """An id for a run or a draft: ten letters and digits, 49 random bits."""
+    return "".join(secrets.choice(ALPHABET) for _ in range(10))
+
+
+@dataclass(frozen=True, slots=True)
+class Transaction:
+    """One transaction: its connection, its instant, and the events that are committed with it."""
+
+    connection: Connection
+    now: datetime
+
+    def tell(self, name: str, *, level: str = "info", **details: Any) -> None:
+        """Put an event on record with this transaction; details that are None are left out."""
+        known = {key: value for key, value in details.items() if value is not None}
+        body = {"ts": stamp(self.now), "event": name, "level": level, **known}
+        self.connection.execute(insert(events).values(body=orjson.dumps(body, default=str).decode()))
+
+
+class Store:
+    """The truth, in one database. Committing is what makes a thing so."""
+
+    def __init__(self, url: str, clock: Clock | None = None) -> None:
+        self.clock = clock or Clock()
+        self.url = url
+        self._engine = _engine(url)
+
+    def open(self) -> None:
+        """Create or upgrade the tables. Raises `StoreError` when the database can't be used."""
+        file = make_url(self.url).database
+        try:
+            if file:
+                Path(file).parent.mkdir(parents=True, exist_ok=True)
+            with self._engine.begin() as connection:
+                migrate(connection)
+        except (DatabaseError, OSError) as error:
+            reason = getattr(error, "orig", None) or error
+            raise StoreError(
+                f"the store {file} can't be used: {reason}. Nothing was changed. The journal in logs/ tells all that "
+                "happened; move the store away to start with an empty one, or put a back-up in its place"
+            ) from error
+
+    @contextmanager
+    def change(self) -> Iterator[Transaction]:
+        """A transaction that writes: committed as a whole at the end, or not at all."""
+        with self._engine.begin() as connection:
+            yield Transaction(connection, self.clock.now())
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A connection that only reads, and never waits for a writer."""
+        with self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            yield connection
+
+    def tell(self, name: str, *, level: str = "info", **details: Any) -> None:
+        """Put an event on record by itself."""
+        with self.change() as tx:
+            tx.tell(name, level=level, **details)
+
+    def last_seq(self) -> int:
+        """The number of the newest event; 0 when there is none."""
+        with self.read() as connection:
+            newest: int = connection.execute(select(func.coalesce(func.max(events.c.seq), 0))).scalar_one()
+            return newest
+
+    def events_after(self, seq: int, limit: int = 1000) -> list[tuple[int, str]]:
+        """The next events in order: their numbers and their JSON."""
+        query = (
+            select(events.c.seq, events.c.body).where(events.c.seq > seq).order_by(events.c.seq).limit(limit)
+        )
+        with self.read() as connection:
+            return [(row.seq, row.body) for row in connection.execute(query)]
+
+    def continue_after(self, seq: int) -> None:
+        """Number the next event above `seq`: the journal is ahead when the store was lost or put back."""
+        with self._engine.begin() as connection:
+            connection.execute(insert(events).values(seq=seq, body=""))
+            connection.execute(events.delete().where(events.c.seq == seq, events.c.body == ""))
+
+    def check(self) -> None:
+        """Look for damage; raises `StoreError` when there is some."""
+        with self.read() as connection:
+            found = connection.execute(text("PRAGMA quick_check(1)")).scalar_one()
+        if found != "ok":
+            raise StoreError(
+                f"the store {make_url(self.url).database} is damaged: {found}; put a back-up in its place"
+            )
+
+    def close(self) -> None:
+        """Let go of every connection."""
+        self._engine.dispose()
+
+
+def _engine(url: str) -> Engine:
+    if not url.startswith("sqlite"):
+        raise StoreError(f"RUNNER_DATABASE_URL={make_url(url)!r}: only sqlite:///… works so far")
+    engine = create_engine(url, connect_args={"timeout": BUSY_MS / 1000, "check_same_thread": False})
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection: Any, record: Any) -> None:
+        connection.isolation_level = None  # we begin and commit ourselves
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", f"busy_timeout={BUSY_MS}"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        # a writer takes its lock at once, so that what it read cannot change before it writes
+        if connection.get_execution_options().get("isolation_level") != "AUTOCOMMIT":
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    return engine

@@ -1,0 +1,127 @@
+"""The journal: in order, chained, resumed after a crash, and checked."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from runner.errors import JournalError
+from runner.journal import Journal, entries, files, verify
+from runner.store.store import Store
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from conftest import HandClock
+
+
+def opened(store: Store, folder: Path) -> Journal:
+    journal = Journal(folder, store)
+    assert journal.open()
+    return journal
+
+
+def filled(store: Store, folder: Path, count: int = 5) -> Path:
+    for number in range(count):
+        store.tell("alert.raised", text=f"number {number}")
+    journal = opened(store, folder)
+    journal.sync()
+    journal.close()
+    return files(folder)[-1]
+
+
+def test_events_stand_in_the_journal_in_order_each_naming_the_one_before(
+    store: Store, tmp_path: Path
+) -> None:
+    path = filled(store, tmp_path / "logs")
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    assert path.name == "2026-11-24.jsonl"
+    assert [line["seq"] for line in lines] == [1, 2, 3, 4, 5]
+    assert lines[0]["prev"] == "0" * 64
+    verdict = verify(tmp_path / "logs")
+    assert (verdict.lines, verdict.problems, verdict.head[0]) == (5, [], 5)
+
+
+def test_a_new_day_has_a_new_file_and_the_chain_goes_on(
+    store: Store, tmp_path: Path, clock: HandClock
+) -> None:
+    logs = tmp_path / "logs"
+    filled(store, logs, 2)
+    clock.move(days=1)
+    filled(store, logs, 2)
+    clock.move(days=-1)  # a clock that is set back does not take the journal with it
+    filled(store, logs, 1)
+    assert [path.stem for path in files(logs)] == ["2026-11-24", "2026-11-25"]
+    assert (verify(logs).lines, verify(logs).problems) == (5, [])
+
+
+def test_cut_at_any_byte_of_its_end_it_resumes_where_the_files_end(store: Store, tmp_path: Path) -> None:
+    whole = filled(store, tmp_path / "logs").read_bytes()
+    begin = whole.rindex(b"\n", 0, len(whole) - 1)
+    for cut in range(begin - 40, len(whole)):
+        logs = tmp_path / f"cut{cut}"
+        logs.mkdir()
+        (logs / "2026-11-24.jsonl").write_bytes(whole[:cut])
+        assert verify(logs).problems == []
+        journal = opened(store, logs)
+        journal.sync()
+        journal.close()
+        verdict = verify(logs)
+        assert (verdict.lines, verdict.problems) == (5, [])
+        assert [entry["seq"] for entry in entries(logs)] == [1, 2, 3, 4, 5]
+
+
+def test_promise_23_a_line_changed_dropped_or_moved_is_found(store: Store, tmp_path: Path) -> None:
+    path = filled(store, tmp_path / "logs")
+    lines = path.read_bytes().splitlines(keepends=True)
+    forgeries = {
+        "changed": [lines[0].replace(b"number", b"Number"), *lines[1:]],
+        "dropped": lines[:1] + lines[2:],
+        "moved": [lines[0], lines[2], lines[1], *lines[3:]],
+        "broken": [lines[0], lines[1][:40] + b"\n", *lines[2:]],
+    }
+    for forged in forgeries.values():
+        path.write_bytes(b"".join(forged))
+        assert verify(tmp_path / "logs").problems
+    path.write_bytes(b"".join(lines))
+    assert not verify(tmp_path / "logs").problems
+
+
+def test_one_process_at_a_time_writes_it(store: Store, tmp_path: Path) -> None:
+    journal = opened(store, tmp_path / "logs")
+    assert not Journal(tmp_path / "logs", store).open()
+    journal.close()
+    assert Journal(tmp_path / "logs", store).open()
+
+
+def test_promise_22_what_once_failed_to_be_written_fails_ever_after(store: Store, tmp_path: Path) -> None:
+    journal = opened(store, tmp_path / "logs")
+    store.tell("alert.raised", text="one")
+    journal.sync()
+    journal._descriptor, real = 987_654, journal._descriptor
+    store.tell("alert.raised", text="two")
+    with pytest.raises(JournalError, match="nothing may happen unrecorded"):
+        journal.sync()
+    journal._descriptor = real
+    with pytest.raises(JournalError, match="nothing may happen unrecorded"):
+        journal.sync()
+    assert verify(tmp_path / "logs").lines == 1
+
+
+def test_a_store_that_was_lost_goes_on_numbering_where_the_journal_ends(store: Store, tmp_path: Path) -> None:
+    filled(store, tmp_path / "logs")
+    empty = Store(f"sqlite:///{tmp_path}/new.db", store.clock)
+    empty.open()
+    filled(empty, tmp_path / "logs", 2)
+    assert (verify(tmp_path / "logs").lines, verify(tmp_path / "logs").problems) == (5, [])
+    filled(empty, tmp_path / "logs", 2)
+    empty.close()
+    assert [entry["seq"] for entry in entries(tmp_path / "logs")] == [1, 2, 3, 4, 5, 6, 7]
+
+
+def test_a_folder_that_cannot_be_written_is_said(store: Store, tmp_path: Path) -> None:
+    (tmp_path / "logs").write_text("a file")
+    with pytest.raises(JournalError, match="can't be written"):
+        Journal(tmp_path / "logs", store).open()
