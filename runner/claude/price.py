@@ -1,0 +1,50 @@
+"""What a call of Claude costs, from the price list that ships with genai-prices; asks no network."""
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+import orjson
+
+#: what the API may add to a prompt by itself: the wrapping of tools and of a schema
+_ADDED_TOKENS = 2_000
+
+
+def cost(model: str, usage: Mapping[str, Any]) -> Decimal | None:
+    """What the API's ``usage`` comes to in USD; None when the model's price is unknown."""
+    # 0.2 s that only the first call should pay
+    from genai_prices import extract_usage  # noqa: PLC0415
+
+    try:
+        extracted = extract_usage({"model": model, "usage": dict(usage)}, provider_id="anthropic")
+        return extracted.calc_price().total_price
+    except (LookupError, ValueError):
+        return None
+
+
+def upper_bound(model: str, request: Mapping[str, Any]) -> Decimal | None:
+    """What one exchange of text can't cost more than, in USD; None when the model's price is unknown.
+
+    A token is at least one byte of the request, so its size in UTF-8 bounds the prompt; ``max_tokens``
+    bounds the answer, thinking included. A prompt that large may reach a dearer context tier than the real
+    one does, never a cheaper one.
+    """
+    body = orjson.dumps(dict(request))
+    prompt = len(body) + _ADDED_TOKENS
+    output = int(request["max_tokens"])
+    usages = [{"input_tokens": prompt, "output_tokens": output}]
+    if b'"cache_control"' in body:  # what is written to the cache costs a premium
+        usages += [_written(prompt, output, ttl) for ttl in ("5m", "1h")]
+    costs = [cost(model, usage) for usage in usages]
+    known = [each for each in costs if each is not None]
+    return max(known) if len(known) == len(costs) else None
+
+
+def _written(prompt: int, output: int, ttl: str) -> dict[str, Any]:
+    """The usage of a prompt that goes into the cache as a whole."""
+    return {
+        "input_tokens": 0,
+        "cache_creation_input_tokens": prompt,
+        "cache_creation": {f"ephemeral_{ttl}_input_tokens": prompt},
+        "output_tokens": output,
+    }
