@@ -1,0 +1,253 @@
+"""The supervisor's hold on its children: forking them, talking with them, and killing them all at once.
+
+Each child is the leader of a session and process group of its own. A pid stays the child's until this side lets the
+kernel forget it, so that a kill can come from any thread at any time and meets no stranger.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from runner.errors import RunError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Mapping
+
+LINE_MAX = 8 << 20  #: bytes of a message from a child
+OUTPUT_MAX = 64 << 10  #: bytes of a child's stdout and stderr that are kept
+START_S = 20.0  #: how long the zygote may take to be ready
+
+
+@dataclass(slots=True)
+class Child:
+    """One child, from its fork to its end."""
+
+    number: int
+    channel: socket.socket
+    output: int
+    is_spared: bool = False  #: a delivery under way, which STOP lets learn its outcome
+    pid: int = 0
+    forked: asyncio.Future[None] = field(default_factory=asyncio.Future)
+    ended: asyncio.Future[str] = field(default_factory=asyncio.Future)
+    reader: asyncio.StreamReader = field(init=False)
+    writer: asyncio.StreamWriter = field(init=False)
+
+    async def send(self, message: Mapping[str, Any]) -> None:
+        """Say something to the child; a child that is gone hears nothing."""
+        with suppress(ConnectionError):
+            self.writer.write(json.dumps(message).encode() + b"\n")
+            await self.writer.drain()
+
+    async def receive(self) -> dict[str, Any] | None:
+        """What the child says next; None when it has ended. Raises `RunError` for what is no message."""
+        try:
+            line = await self.reader.readline()
+        except ConnectionError:
+            return None
+        except ValueError as error:
+            raise RunError(f"the child sent a line of more than {LINE_MAX >> 20} MB") from error
+        if not line.endswith(b"\n"):
+            return None
+        try:
+            message = json.loads(line)
+        except ValueError as error:
+            raise RunError("the child sent what is no JSON") from error
+        if not isinstance(message, dict):
+            raise RunError("the child sent what is no message")
+        return message
+
+
+class Children:
+    """All children of this process, and the zygote they are forked from."""
+
+    def __init__(self) -> None:
+        self._live: dict[int, Child] = {}
+        self._forking: dict[int, Child] = {}
+        self._numbers = itertools.count(1)
+        self._lock = threading.Lock()
+        self._control: socket.socket | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+        self._ready: asyncio.Future[None] | None = None
+
+    def __len__(self) -> int:
+        return len(self._live)
+
+    def start(self) -> None:
+        """Start the zygote; children may be asked for at once, and wait until it is ready."""
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        command = [sys.executable, "-I", "-m", "runner.worker.zygote", str(theirs.fileno()), str(os.getpid())]
+        with theirs:
+            self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
+                command,
+                pass_fds=(theirs.fileno(),),
+                stdin=subprocess.DEVNULL,
+                env={"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"},
+                start_new_session=True,
+            )
+        ours.setblocking(False)  # noqa: FBT003 - the socket's own signature
+        self._control = ours
+        self._ready = asyncio.get_running_loop().create_future()
+        asyncio.get_running_loop().add_reader(ours, self._hear)
+
+    @asynccontextmanager
+    async def fork(self, said: Callable[[str], None], *, is_spared: bool = False) -> AsyncIterator[Child]:
+        """A child that waits for its order; killed with its whole group, and forgotten, on the way out.
+
+        What it prints is handed to `said`, a line at a time.
+        """
+        child = await self._fork(is_spared=is_spared)
+        printing = asyncio.create_task(_read_output(child, said))
+        try:
+            child.reader, child.writer = await asyncio.open_unix_connection(
+                sock=child.channel, limit=LINE_MAX
+            )
+            yield child
+        finally:
+            await asyncio.shield(self._bury(child, printing))
+
+    async def _fork(self, *, is_spared: bool) -> Child:
+        if self._control is None:
+            self.start()
+        assert self._ready is not None
+        await asyncio.wait_for(asyncio.shield(self._ready), START_S)
+        assert self._control is not None
+        ours, theirs = socket.socketpair()
+        output, print_end = os.pipe()
+        child = Child(next(self._numbers), ours, output, is_spared)
+        self._forking[child.number] = child
+        order = json.dumps({"op": "fork", "child": child.number}).encode()
+        socket.send_fds(self._control, [order], [theirs.fileno(), print_end])
+        theirs.close()
+        os.close(print_end)
+        await child.forked
+        return child
+
+    def _hear(self) -> None:
+        assert self._control is not None
+        try:
+            data = self._control.recv(4096)
+        except BlockingIOError:
+            return
+        except ConnectionError:
+            data = b""
+        if not data:
+            self._mourn()
+            return
+        message = json.loads(data)
+        match message["op"]:
+            case "ready":
+                assert self._ready is not None
+                self._ready.set_result(None)
+            case "forked":
+                self._born(message["child"], message["pid"])
+            case "ended":
+                self._dead(message)
+
+    def _born(self, number: int, pid: int) -> None:
+        child = self._forking.pop(number)
+        child.pid = pid
+        with self._lock:
+            self._live[number] = child
+        child.forked.set_result(None)
+
+    def _dead(self, message: dict[str, Any]) -> None:
+        child = self._live.get(message["child"])
+        if child is None:
+            return
+        how = f"signal {message['status']}" if message["signalled"] else f"exit {message['status']}"
+        with self._lock:
+            _kill(child)  # what is left of its group; the pid is still its own
+            del self._live[child.number]
+        assert self._control is not None
+        self._control.send(json.dumps({"op": "reap", "pid": child.pid}).encode())
+        child.ended.set_result(how)
+
+    def _mourn(self) -> None:
+        """The zygote is gone, and its children with it; the next fork starts another."""
+        assert self._control is not None
+        asyncio.get_running_loop().remove_reader(self._control)
+        self._control.close()
+        self._control = None
+        if self._process is not None:
+            self._process.wait()
+        with self._lock:
+            gone, self._live = list(self._live.values()), {}
+        for child in gone:
+            child.ended.set_result("the end of the zygote")
+        for child in self._forking.values():
+            child.forked.set_exception(RunError("the process that children are forked from ended"))
+        self._forking.clear()
+
+    def kill_all(self, *, and_spared: bool = False) -> int:
+        """Kill every child with its group, from any thread; how many. Those spared live unless `and_spared`."""
+        with self._lock:
+            doomed = [child for child in self._live.values() if and_spared or not child.is_spared]
+            for child in doomed:
+                _kill(child)
+        return len(doomed)
+
+    def kill(self, child: Child) -> None:
+        """Kill one child with its group; one that has ended already is left alone."""
+        with self._lock:
+            if child.number in self._live:
+                _kill(child)
+
+    async def _bury(self, child: Child, printing: asyncio.Task[None]) -> None:
+        self.kill(child)
+        await child.ended
+        child.writer.close()
+        with suppress(ConnectionError):
+            await child.writer.wait_closed()
+        await printing
+
+    async def close(self) -> None:
+        """Kill every child and end the zygote."""
+        self.kill_all(and_spared=True)
+        for child in list(self._live.values()):
+            await child.ended
+        if self._control is not None:
+            asyncio.get_running_loop().remove_reader(self._control)
+            self._control.close()
+            self._control = None
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+
+def _kill(child: Child) -> None:
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(child.pid, signal.SIGKILL)
+
+
+async def _read_output(child: Child, said: Callable[[str], None]) -> None:
+    """Hand on what the child prints; past `OUTPUT_MAX` bytes it is read and dropped, with one word about it."""
+    reader = asyncio.StreamReader(limit=OUTPUT_MAX)
+    loop = asyncio.get_running_loop()
+    transport, _ = await loop.connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(child.output, "rb", buffering=0)
+    )
+    kept, rest = 0, b""
+    while piece := await reader.read(1 << 14):
+        if kept <= OUTPUT_MAX:
+            *lines, rest = (rest + piece).split(b"\n")
+            for line in lines:
+                said(line.decode(errors="replace"))
+            kept += len(piece)
+            if kept > OUTPUT_MAX:
+                said(f"… (more than {OUTPUT_MAX >> 10} kB; the rest is not kept)")
+                rest = b""
+    if rest:
+        said(rest.decode(errors="replace"))
+    transport.close()

@@ -1,0 +1,4 @@
+"""The child's side: what a run or a delivery is given, and the process it lives in.
+
+A child holds no secret it was not handed, talks to its supervisor in lines of JSON over one socket, and dies with it.
+"""

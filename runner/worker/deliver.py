@@ -1,0 +1,132 @@
+"""Carrying out one approved draft, in a child that holds only the secrets its kind names."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, ConfigDict
+
+from runner.draft import Draft
+from runner.errors import NotDelivered
+from runner.worker.channel import Channel
+from runner.worker.child import complaint
+from runner.worker.load import module_at
+
+if TYPE_CHECKING:
+    import socket
+
+    import httpx
+
+TIMEOUT_S = 30.0  #: of each request a delivery makes
+
+
+class Receipt(BaseModel):
+    """What the destination answered."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    id: str = ""  #: the destination's own name for it
+    url: str = ""  #: where it can be seen
+    detail: str = ""
+
+
+@dataclass(slots=True)
+class Delivery:
+    """What a kind's `deliver` is given."""
+
+    key: str  #: the same for the same content; a destination that dedupes takes it once
+    home: Path  #: the project folder, whose sub-folders named in `writes` may be written
+    rehearsal: str = ""  #: address of the stand-in that takes every request; empty: the real world
+    _secrets: dict[str, str] = field(default_factory=dict, repr=False)
+    _http: Any = field(default=None, repr=False)
+
+    def secret(self, name: str) -> str:
+        """A secret the kind names in `secrets`; raises `NotDelivered` when it is not set or not named."""
+        if name not in self._secrets:
+            raise NotDelivered(f"{name} is not to be had: name it in the kind's secrets, and set it in .env")
+        return self._secrets[name]
+
+    @property
+    def http(self) -> httpx.AsyncClient:
+        """An HTTP client: certificates checked, no redirects, 30 seconds a request."""
+        if self._http is None:
+            import httpx
+
+            transport = _rehearsing(self.rehearsal) if self.rehearsal else None
+            self._http = httpx.AsyncClient(
+                timeout=TIMEOUT_S, follow_redirects=False, transport=transport, trust_env=False
+            )
+        client: httpx.AsyncClient = self._http
+        return client
+
+
+def _rehearsing(address: str) -> httpx.AsyncBaseTransport:
+    """A transport that takes every request to the stand-in, whatever its address."""
+    import httpx
+
+    there = httpx.URL(address)
+
+    class Detour(httpx.AsyncHTTPTransport):
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            request.url = request.url.copy_with(scheme=there.scheme, host=there.host, port=there.port)
+            return await super().handle_async_request(request)
+
+    return Detour()
+
+
+async def work(order: dict[str, Any], end: socket.socket) -> None:
+    """Make the one attempt, once the supervisor has said go; or look whether an earlier one arrived."""
+    channel = Channel(_no_tools)
+    await channel.open(end)
+    below = str(Path(order["tasks"]))
+    try:
+        draft = _draft(order)
+        delivery = Delivery(order["key"], Path(order["home"]), order["rehearsal"], order["secrets"])
+        await channel.ask("ready")  # answered only while STOP is not engaged; before that nothing has begun
+    except BaseException as error:  # noqa: BLE001 - nothing has begun: this is certain
+        await channel.say("not_delivered", **complaint(error, below))
+        return
+    await _attempt(draft, delivery, order["look_up"], channel, below)
+
+
+async def _attempt(draft: Draft, delivery: Delivery, look_up: bool, channel: Channel, below: str) -> None:  # noqa: FBT001
+    try:
+        receipt = await (draft.find(delivery) if look_up else draft.deliver(delivery))  # type: ignore[attr-defined]
+        if receipt is None and look_up:
+            await channel.say(
+                "not_delivered", error="the destination has not received it", kind="NotDelivered"
+            )
+        else:
+            await channel.say("delivered", receipt=_receipt(receipt))
+    except NotDelivered as error:
+        await channel.say("not_delivered", **complaint(error, below))
+    except BaseException as error:  # noqa: BLE001 - it may have arrived all the same
+        await channel.say("uncertain", **complaint(error, below))
+
+
+def _receipt(receipt: Any) -> dict[str, Any]:
+    if isinstance(receipt, Receipt):
+        return receipt.model_dump()
+    return Receipt(detail=f"deliver() returned {receipt!r:.200}, no Receipt").model_dump()
+
+
+def _draft(order: dict[str, Any]) -> Draft:
+    """The draft, from the bytes that were approved; raises `NotDelivered` when its class is not what was shown."""
+    if hashlib.sha256(order["content"].encode()).hexdigest() != order["digest"]:
+        raise NotDelivered("the bytes are not those that were approved")
+    if order["file"]:
+        module = module_at(Path(order["tasks"]), order["file"])
+    else:
+        module = importlib.import_module(order["module"])
+    kind = getattr(module, order["title"], None)
+    if not (isinstance(kind, type) and issubclass(kind, Draft)):
+        raise NotDelivered(f"{order['file'] or order['module']} no longer has a kind {order['title']}")
+    return kind.model_validate(order["fields"])
+
+
+async def _no_tools(name: str, args: dict[str, Any]) -> tuple[str, bool]:
+    return f"there is no tool {name}", True

@@ -1,0 +1,67 @@
+"""What a child may use, and that it dies with its parent. Limits once set can't be raised again."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import resource
+import signal
+import sys
+import threading
+from pathlib import Path
+from select import POLLHUP, POLLRDHUP, poll
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import socket
+
+PR_SET_PDEATHSIG = 1
+MEGABYTE = 1 << 20
+FILES = 256  #: descriptors a child may hold open
+FILE_SIZE = 256 * MEGABYTE
+PROCESSES = 4096  #: processes and threads of the same user altogether; not enforced for root
+NICENESS = 10  #: so that twenty spinning children can't slow the one that must kill them
+
+
+def die_with_parent(parent: int) -> None:
+    """Be killed by the kernel when the parent dies (Linux; elsewhere end-of-file does it), and at once if it has."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:
+        os._exit(1)
+
+
+def confine(memory: int) -> None:
+    """Limit this process to `memory` megabytes more than it has, and to its share of everything else."""
+    os.nice(NICENESS)
+    size = memory * MEGABYTE + _size()
+    for what, limit in (
+        (resource.RLIMIT_CORE, 0),
+        (resource.RLIMIT_NOFILE, FILES),
+        (resource.RLIMIT_FSIZE, FILE_SIZE),
+        (resource.RLIMIT_NPROC, PROCESSES),
+        (resource.RLIMIT_AS, size),
+    ):
+        _, hard = resource.getrlimit(what)
+        least = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
+        resource.setrlimit(what, (least, least))
+
+
+def _size() -> int:
+    """The bytes of address space in use; 0 where that can't be told."""
+    try:
+        return int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    except OSError:
+        return 0
+
+
+def die_at_end_of_file(channel: socket.socket) -> None:
+    """Leave when the supervisor's end is closed, whatever the task is doing."""
+
+    def watch() -> None:
+        waiter = poll()
+        waiter.register(channel, POLLRDHUP | POLLHUP)
+        waiter.poll()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True, name="end-of-file").start()

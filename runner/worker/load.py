@@ -1,0 +1,49 @@
+"""Bringing an owner's module into a child, and telling which code it is made of."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import importlib.util
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from runner.errors import CatalogError
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+
+def module_at(tasks: Path, file: str) -> ModuleType:
+    """The module in that file below `tasks`; its neighbours there can be imported by it, the standard library first."""
+    path = tasks / file
+    if str(tasks) not in sys.path:
+        sys.path.append(str(tasks))
+    name = ".".join(Path(file).with_suffix("").parts)
+    if name in sys.modules or name.partition(".")[0] in sys.stdlib_module_names:
+        name = f"tasks_{name}"  # the file is called like a library; the library keeps its name
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise CatalogError(f"{file} can't be read as a Python module")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def source(tasks: Path, module: ModuleType) -> str:
+    """Digest of the module's file and of every file below `tasks` that is imported with it."""
+    root = tasks.resolve()
+    files = {Path(str(module.__file__)).resolve()}
+    for other in list(sys.modules.values()):
+        if file := getattr(other, "__file__", None):
+            path = Path(file).resolve()
+            if path.is_relative_to(root):
+                files.add(path)
+    total = hashlib.sha256()
+    for path in sorted(files):
+        content = path.read_bytes()
+        name = str(path.relative_to(root)) if path.is_relative_to(root) else path.name
+        total.update(f"{name}\0{len(content)}\0".encode() + content)
+    return total.hexdigest()

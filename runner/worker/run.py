@@ -1,0 +1,266 @@
+"""What a task receives, and the child that calls it with that."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar, overload
+
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from runner.declare import Task
+from runner.draft import Alert, Draft
+from runner.errors import DraftError, RunError
+from runner.worker.channel import Channel
+from runner.worker.child import complaint
+from runner.worker.load import module_at
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Awaitable, Callable, Coroutine, Sequence
+
+T = TypeVar("T")
+M = TypeVar("M", bound=BaseModel)
+
+MAX_TOKENS = 4096  #: of an answer, unless the task says otherwise
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What `run.fetch` got."""
+
+    url: str
+    status: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """What a revision run is asked to write anew."""
+
+    fields: dict[str, Any]  #: of the draft as its reviewer last saw it
+    feedback: str
+
+
+@dataclass(frozen=True, slots=True)
+class Recent:
+    """A decision on one of the task's drafts."""
+
+    decision: str
+    reason: str
+    at: str
+    draft: str
+
+
+class Log:
+    """Lines for the journal, beside what the runner writes there itself."""
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+
+    def info(self, message: str, **details: Any) -> None:
+        """Put a line on record."""
+        self._channel.tell("log", level="info", message=message, details=details)
+
+    def warning(self, message: str, **details: Any) -> None:
+        """Put a line on record that deserves a look."""
+        self._channel.tell("log", level="warning", message=message, details=details)
+
+
+class Run:
+    """One run of a task, as the task sees it. It can ask, keep and note; it can't send."""
+
+    def __init__(self, order: dict[str, Any], channel: Channel, tools: Tools) -> None:
+        self._order = order
+        self._channel = channel
+        self._tools = tools
+        self._positions = iter(range(1 << 30))
+        self._loop = asyncio.get_running_loop()
+        self.degradations: list[str] = []
+        self.id: str = order["run"]
+        self.state: dict[str, Any] = order["state"]
+        self.folder = Path(order["folder"])
+        self.log = Log(channel)
+        self.slot: datetime | None = datetime.fromisoformat(order["slot"]) if order["slot"] else None
+        self.recent = [Recent(**decision) for decision in order["recent"]]
+        self.revision = Revision(**order["revision"]) if order.get("revision") else None
+
+    def now(self) -> datetime:
+        """When the run began, in UTC; a later attempt is told the same."""
+        return datetime.fromisoformat(self._order["now"])
+
+    def degraded(self, why: str) -> None:
+        """Say that the run did less than it should; its status is degraded instead of ok."""
+        self.degradations.append(why)
+
+    @overload
+    async def claude(
+        self,
+        prompt: str,
+        *,
+        system: str | None = None,
+        model: str | None = None,
+        max_tokens: int = MAX_TOKENS,
+        effort: str | None = None,
+        tools: Sequence[Callable[..., Any]] = (),
+    ) -> str: ...
+
+    @overload
+    async def claude(
+        self,
+        prompt: str,
+        *,
+        system: str | None = None,
+        returns: type[M],
+        model: str | None = None,
+        max_tokens: int = MAX_TOKENS,
+        effort: str | None = None,
+        tools: Sequence[Callable[..., Any]] = (),
+    ) -> M: ...
+
+    async def claude(  # noqa: PLR0913 - each is a thing a task may want to say
+        self,
+        prompt: str,
+        *,
+        system: str | None = None,
+        returns: type[Any] = str,
+        model: str | None = None,
+        max_tokens: int = MAX_TOKENS,
+        effort: str | None = None,
+        tools: Sequence[Callable[..., Any]] = (),
+    ) -> Any:
+        """Ask Claude: a text, or an instance of the pydantic model given as `returns` (a draft kind is one).
+
+        `model` None is the runner's; `max_tokens` bounds the answer; `tools` are functions of the task's own,
+        called here. A truncated, refused or broken answer is a `ClaudeError`, never a draft.
+        """
+        position = next(self._positions)
+        text = await self._channel.ask(
+            "claude",
+            position=position,
+            prompt=prompt,
+            system=system,
+            schema=None if returns is str else returns.model_json_schema(),
+            model=model,
+            max_tokens=max_tokens,
+            effort=effort,
+            tools=self._tools.offer(tools),
+        )
+        return text if returns is str else _parsed(returns, text, position)
+
+    async def fetch(self, url: str) -> Page:
+        """Get a page that the task's `reads` allow; raises `FetchError` otherwise, or when it can't be had."""
+        return Page(**await self._channel.ask("fetch", url=url))
+
+    async def figures(self, days: int = 1) -> dict[str, Any]:
+        """What the journal counts over the last days: runs by task and status, drafts by state, dollars."""
+        figures: dict[str, Any] = await self._channel.ask("figures", days=days)
+        return figures
+
+    def wait(self, work: Coroutine[Any, Any, T]) -> T:
+        """The result of `claude` or `fetch` in a plain function: ``run.wait(run.claude(…))``."""
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+
+
+def _parsed(returns: type[M], text: str, position: int) -> M:
+    try:
+        value = returns.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise DraftError(f"Claude's answer is no {returns.__name__}: {where}: {first['msg']}") from error
+    if isinstance(value, Draft):
+        value._call = position  # noqa: SLF001 - the runner's own mark on the runner's own class
+    return value
+
+
+class Tools:
+    """The functions a task lends to Claude, by name."""
+
+    def __init__(self) -> None:
+        self._functions: dict[str, Callable[..., Any]] = {}
+
+    def offer(self, functions: Sequence[Callable[..., Any]]) -> list[dict[str, Any]]:
+        """Remember the functions, and describe them as the API wants them."""
+        self._functions.update({function.__name__: function for function in functions})
+        return [
+            {
+                "name": function.__name__,
+                "description": inspect.getdoc(function) or "",
+                "schema": _parameters(function),
+            }
+            for function in functions
+        ]
+
+    async def call(self, name: str, args: dict[str, Any]) -> tuple[str, bool]:
+        """Call one; its result as text, and whether that is an error told to Claude."""
+        try:
+            function = self._functions[name]
+            result = function(**args)
+            if inspect.isawaitable(result):
+                result = await result
+        except Exception as error:  # noqa: BLE001 - a tool's error is an answer to Claude
+            return f"{type(error).__name__}: {error}", True
+        return result if isinstance(result, str) else TypeAdapter(Any).dump_json(result).decode(), False
+
+
+def _parameters(function: Callable[..., Any]) -> dict[str, Any]:
+    adapter: TypeAdapter[Any] = TypeAdapter(function)  # type: ignore[arg-type] # pydantic takes functions
+    schema = adapter.json_schema()
+    return {"type": "object", "properties": {}, **schema}
+
+
+async def work(order: dict[str, Any], end: socket.socket) -> None:
+    """Call the task, and say what it made or why it failed."""
+    tools = Tools()
+    channel = Channel(tools.call)
+    await channel.open(end)
+    run = Run(order, channel, tools)
+    tasks = Path(order["tasks"])
+    try:
+        task = _task(tasks, order["file"], order["task"])
+        await channel.say("calling")
+        made = await _call(task, run)
+        await channel.say("outcome", made=outcome(made), state=run.state, degraded=run.degradations)
+    except BaseException as error:  # noqa: BLE001 - whatever a task raises is the run's error
+        await channel.say("failed", **complaint(error, str(tasks)))
+
+
+def _task(tasks: Path, file: str, name: str) -> Task:
+    module = module_at(tasks, file)
+    found = next((v for v in vars(module).values() if isinstance(v, Task) and v.name == name), None)
+    if found is None:
+        raise RunError(f"{file} no longer has a task {name}")
+    return found
+
+
+async def _call(task: Task, run: Run) -> Any:
+    function: Callable[..., Any] = task.function
+    args = (run,) if inspect.signature(function).parameters else ()
+    if inspect.iscoroutinefunction(function):
+        work: Awaitable[Any] = function(*args)
+    else:
+        work = asyncio.to_thread(function, *args)
+    return await work
+
+
+def outcome(made: Any) -> list[dict[str, Any]]:
+    """What a task returned, as the supervisor takes it; raises `RunError` for what it can't take."""
+    items = made if isinstance(made, list) else [] if made is None else [made]
+    return [_item(item) for item in items]
+
+
+def _item(item: Any) -> dict[str, Any]:
+    match item:
+        case Alert():
+            return {"alert": item.text}
+        case Draft():
+            fields = item.model_dump(mode="json")
+            return {"draft": item.kind(), "fields": fields, "call": item._call}  # noqa: SLF001
+    raise RunError(
+        f"the task returned {type(item).__name__} ({item!r:.80}); "
+        "it may return None, an Alert, a Draft, or a list of those"
+    )

@@ -1,0 +1,202 @@
+"""Children: forked fast, heard while they live, and dead at once when they must be."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import textwrap
+import time
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from runner.children import Children
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from runner.children import Child
+
+
+def unheard(line: str) -> None:
+    """What is printed there is of no interest."""
+
+
+@asynccontextmanager
+async def children() -> AsyncIterator[Children]:
+    kept = Children()
+    try:
+        yield kept
+    finally:
+        await kept.close()
+
+
+def order(tmp_path: Path, body: str, **more: Any) -> dict[str, Any]:
+    tasks, folder = tmp_path / "tasks", tmp_path / "folder"
+    tasks.mkdir(exist_ok=True)
+    folder.mkdir(exist_ok=True)
+    (tasks / "it.py").write_text(
+        "import os, signal, sys, time\nfrom runner import *\nfrom runner.worker.run import Run\n\n\n@task()\n"
+        + textwrap.dedent(body)
+    )
+    return {
+        "op": "run",
+        "memory": 256,
+        "folder": str(folder),
+        "environment": {"PATH": "/usr/bin:/bin"},
+        "tasks": str(tasks),
+        "file": "it.py",
+        "task": "it",
+        "run": "r1",
+        "state": {},
+        "slot": None,
+        "now": "2026-11-24T09:00:00+00:00",
+        "recent": [],
+        **more,
+    }
+
+
+async def last_word(child: Child, order: dict[str, Any]) -> dict[str, Any]:
+    await child.send(order)
+    message: dict[str, Any] = {}
+    while (said := await child.receive()) is not None:
+        message = said
+        if said["op"] in {"outcome", "failed", "looked", "broken"}:
+            break
+    return message
+
+
+async def run(tmp_path: Path, body: str, **more: Any) -> tuple[dict[str, Any], list[str]]:
+    printed: list[str] = []
+    async with children() as kept:
+        async with kept.fork(printed.append) as child:
+            message = await last_word(child, order(tmp_path, body, **more))
+            await asyncio.sleep(0)
+        assert len(kept) == 0
+    return message, printed
+
+
+async def test_a_task_is_called_in_a_child_and_its_outcome_comes_back(tmp_path: Path) -> None:
+    message, printed = await run(
+        tmp_path,
+        """
+        async def it(run: Run):
+            print("hello")
+            run.state["n"] = 1
+            run.degraded("half")
+            return [Alert("all well"), None][:1]
+        """,
+    )
+    assert message == {
+        "op": "outcome",
+        "made": [{"alert": "all well"}],
+        "state": {"n": 1},
+        "degraded": ["half"],
+    }
+    assert "hello" in printed
+
+
+async def test_a_plain_function_works_and_needs_not_take_the_run(tmp_path: Path) -> None:
+    message, _ = await run(tmp_path, "def it():\n    return Alert(os.environ.get('HOME', 'no home'))")
+    assert message["made"] == [{"alert": "no home"}]
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ("def it():\n    return 3", "returned int (3); it may return None, an Alert, a Draft"),
+        ("def it():\n    raise ValueError('boom')", "ValueError: boom"),
+        ("def it():\n    sys.exit(3)", "SystemExit"),
+        ("def it():\n    return bytearray(1 << 30)", "MemoryError"),
+        ("def other():\n    pass", "no longer has a task it"),
+        ("def it(:\n    pass", "SyntaxError"),
+    ],
+)
+async def test_what_a_task_does_wrong_is_said_in_its_own_words(tmp_path: Path, body: str, words: str) -> None:
+    message, _ = await run(tmp_path, body)
+    assert message["op"] == "failed"
+    assert words in message["error"]
+
+
+async def test_a_child_that_dies_without_a_word_says_nothing_and_its_group_dies_with_it(
+    tmp_path: Path,
+) -> None:
+    body = f"""
+    def it():
+        if os.fork():
+            os._exit(3)
+        open("{tmp_path}/pid", "w").write(str(os.getpid()))
+        time.sleep(60)
+    """
+    async with children() as kept, kept.fork(unheard) as child:
+        assert (await last_word(child, order(tmp_path, body)))["op"] == "calling"
+        assert await child.ended == "exit 3"
+    await gone(tmp_path / "pid")
+
+
+async def gone(file: Path) -> None:
+    """Wait until the process that the file names, if it came so far, is dead."""
+    deadline = time.monotonic() + 5
+    while alive(file):
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.005)
+
+
+def alive(file: Path) -> bool:
+    try:
+        return Path(f"/proc/{file.read_text()}/stat").read_text().split(") ")[1][0] not in "ZX"
+    except (FileNotFoundError, IndexError):
+        return False
+
+
+async def test_promise_17_twenty_that_ignore_everything_are_dead_at_once(tmp_path: Path) -> None:
+    body = """
+    def it():
+        for number in range(1, 32):
+            if number not in (9, 19):
+                signal.signal(number, signal.SIG_IGN)
+        while True:
+            pass
+    """
+    body = body.replace("def it", "async def it")
+    async with children() as kept:
+        started = asyncio.Semaphore(0)
+
+        async def one() -> str:
+            async with kept.fork(unheard) as child:
+                await child.send(order(tmp_path, body))
+                while (await child.receive() or {}).get("op") != "calling":
+                    pass
+                started.release()
+                return await child.ended
+
+        runs = [asyncio.create_task(one()) for _ in range(20)]
+        for _ in runs:
+            await started.acquire()
+        assert await asyncio.to_thread(kept.kill_all) == 20
+        assert set(await asyncio.gather(*runs)) == {f"signal {signal.SIGKILL.value}"}
+        assert len(kept) == 0
+
+
+async def test_children_die_with_the_zygote_and_the_next_fork_starts_another(tmp_path: Path) -> None:
+    async with children() as kept:
+        async with kept.fork(unheard) as child:
+            await child.send(order(tmp_path, "async def it():\n    while True: pass"))
+            await child.receive()
+            assert kept._process is not None
+            os.kill(kept._process.pid, signal.SIGKILL)
+            assert await child.ended == "the end of the zygote"
+        async with kept.fork(unheard) as child:
+            assert (await last_word(child, order(tmp_path, "def it():\n    pass")))["op"] == "outcome"
+
+
+async def test_a_module_is_looked_at_in_a_child(tmp_path: Path) -> None:
+    message, _ = await run(tmp_path, "def it():\n    '''Do it.'''", op="look")
+    assert [(task["name"], task["description"]) for task in message["tasks"]] == [("it", "Do it.")]
+    message, _ = await run(tmp_path, "def it():\n    pass\n\ntask(max_retrys=1)", op="look")
+    assert message["op"] == "broken"
+    assert "did you mean 'retries'" in message["error"]
+    assert message["line"] == 10
