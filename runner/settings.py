@@ -1,0 +1,125 @@
+"""The only reader of the environment, `.env` and `runner.toml`; the first that knows a setting decides it."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tomllib
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from runner.errors import SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pydantic_settings import PydanticBaseSettingsSource
+
+FILE = "runner.toml"
+
+
+class Settings(BaseSettings):
+    """What the owner set. In `runner.toml` by its name, in the environment as ``RUNNER_`` and its name in capitals."""
+
+    model_config = SettingsConfigDict(env_prefix="RUNNER_", extra="ignore", frozen=True)
+
+    home: Path = Path()  #: the project folder
+    database_url: str = ""  #: empty is SQLite in .runner/
+    timezone: str = Field(default="", validate_default=True)  #: the owner's zone; empty is the machine's
+    model: str = "claude-sonnet-5-5"  #: of Claude, where a task names none
+    daily_budget_usd: Decimal | None = Field(default=None, ge=0)  #: for all tasks together; None is no bound
+    max_runs: int = Field(default=32, ge=1)  #: runs under way at the same time
+    max_claude_calls: int = Field(default=4, ge=1)  #: calls to Claude at the same time
+    anthropic_api_key: SecretStr | None = Field(default=None, validation_alias="ANTHROPIC_API_KEY")
+    anthropic_base_url: str | None = Field(default=None, validation_alias="ANTHROPIC_BASE_URL")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The environment, then `.env`, then `runner.toml`."""
+        return env_settings, dotenv_settings, init_settings
+
+    @field_validator("timezone")
+    @classmethod
+    def _zone(cls, name: str) -> str:
+        from tzlocal import get_localzone_name  # noqa: PLC0415 - only where the owner named none
+
+        try:
+            return ZoneInfo(name or get_localzone_name() or "UTC").key
+        except (KeyError, ValueError, OSError) as error:
+            raise ValueError(f"{name!r} is no time zone; write an IANA name, e.g. 'Europe/Berlin'") from error
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The owner's time zone."""
+        return ZoneInfo(self.timezone)
+
+    @property
+    def database(self) -> str:
+        """Where the store is."""
+        return self.database_url or f"sqlite:///{self.home / '.runner' / 'store.db'}"
+
+    def secret(self, name: str) -> str | None:
+        """A secret of a kind's, from the environment or `.env`; None when it is not set."""
+        return os.environ.get(name) or _dotenv(self.home).get(name) or None
+
+
+def home() -> Path:
+    """The project folder: ``RUNNER_HOME``, else the working directory."""
+    return Path(os.environ.get("RUNNER_HOME") or Path.cwd()).resolve()
+
+
+def load(folder: Path | None = None) -> Settings:
+    """The settings of the project in `folder`, None being `home()`; raises `SettingsError` in the owner's words."""
+    folder = folder or home()
+    table = _toml(folder / FILE)
+    try:
+        return Settings(_env_file=folder / ".env", home=folder, **table)  # type: ignore[call-arg]
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = str(first["loc"][0])
+        words = str(first["msg"]).removeprefix("Value error, ")
+        raise SettingsError(f"{_written(name, table)}={first['input']!r}: {words}") from error
+
+
+def _toml(path: Path) -> dict[str, Any]:
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"{path.name} can't be read: {error}") from error
+    known = [name for name in Settings.model_fields if name != "home" and not name.startswith("anthropic_")]
+    for name in table:
+        if name not in known:
+            raise SettingsError(f"{path.name} has {name!r}, which is no setting; {_hint(name, known)}")
+    return table
+
+
+def _hint(name: str, known: Iterable[str]) -> str:
+    like = difflib.get_close_matches(name, list(known), n=1)
+    if "key" in name or "token" in name:
+        return "secrets go into the environment or .env"
+    return f"did you mean {like[0]!r}?" if like else f"there are {', '.join(known)}"
+
+
+def _written(name: str, table: dict[str, Any]) -> str:
+    """The setting as the owner wrote it: in the file, or in the environment."""
+    return f"{FILE}: {name}" if name in table else f"RUNNER_{name.upper()}"
+
+
+def _dotenv(folder: Path) -> dict[str, str | None]:
+    from dotenv import dotenv_values  # noqa: PLC0415 - only deliveries need it
+
+    return dotenv_values(folder / ".env")

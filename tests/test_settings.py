@@ -1,0 +1,69 @@
+"""Settings: from the environment, `.env` and `runner.toml`, in that order."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+import pytest
+
+from runner import settings
+from runner.errors import SettingsError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_without_anything_set_there_are_defaults(tmp_path: Path) -> None:
+    found = settings.load(tmp_path)
+    assert (found.daily_budget_usd, found.home) == (None, tmp_path)
+    assert found.database == f"sqlite:///{tmp_path}/.runner/store.db"
+    assert found.zone.key == found.timezone
+
+
+def test_the_environment_overrides_dotenv_which_overrides_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "runner.toml").write_text('model = "a"\ntimezone = "Europe/Berlin"\ndaily_budget_usd = 1.0\n')
+    (tmp_path / ".env").write_text("RUNNER_MODEL=b\nRUNNER_TIMEZONE=Asia/Tokyo\nBLOG_TOKEN=hush\n")
+    monkeypatch.setenv("RUNNER_MODEL", "c")
+    found = settings.load(tmp_path)
+    assert (found.model, found.timezone, found.daily_budget_usd) == ("c", "Asia/Tokyo", Decimal(1))
+    assert (found.secret("BLOG_TOKEN"), found.secret("OTHER")) == ("hush", None)
+
+
+def test_a_key_is_never_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-very-secret")
+    assert "very-secret" not in repr(settings.load(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("toml", "words"),
+    [
+        ('modle = "x"', "did you mean 'model'"),
+        ("zzz = 1", "there are database_url"),
+        ('anthropic_api_key = "x"', "secrets go into the environment"),
+        ('timezone = "Mars"', "runner.toml: timezone='Mars': 'Mars' is no time zone"),
+        ("max_runs = 0", "greater than or equal to 1"),
+        ("model = ", "runner.toml can't be read"),
+    ],
+)
+def test_a_setting_that_cannot_be_meant_is_said_with_its_place(tmp_path: Path, toml: str, words: str) -> None:
+    (tmp_path / "runner.toml").write_text(toml)
+    with pytest.raises(SettingsError, match=words):
+        settings.load(tmp_path)
+
+
+def test_a_wrong_variable_is_named_as_it_was_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RUNNER_DAILY_BUDGET_USD", "lots")
+    with pytest.raises(SettingsError, match="RUNNER_DAILY_BUDGET_USD='lots'"):
+        settings.load(tmp_path)
+
+
+def test_the_project_is_the_working_directory_unless_runner_home_says_otherwise(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert settings.home() == tmp_path.resolve()
+    monkeypatch.setenv("RUNNER_HOME", "/")
+    assert str(settings.home()) == "/"
