@@ -1,0 +1,238 @@
+"""Finds, checks and hot-reloads the modules in `tasks/`. Each is read in a child of its own, never in here."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from runner.declare import Limits, Trigger
+from runner.draft import Kind
+from runner.errors import GoneError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+    from runner.children import Child, Children
+
+LOOK_S = 10.0  #: how long a module may take to be imported
+LOOK_MB = 512  #: memory it may use for that
+AT_ONCE = 4  #: modules looked at at the same time
+POLL_S = 1.0  #: how often the folder is walked, where the kernel tells nothing
+
+
+class Declared(BaseModel):
+    """A task as the supervisor knows it, which never imports its module."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    name: str
+    file: str  #: below tasks/
+    source: str  #: digest of its code
+    description: str = ""
+    triggers: tuple[Trigger, ...] = ()
+    limits: Limits = Limits()
+
+    @property
+    def schedule(self) -> str:
+        """When it is due, in words."""
+        return "; ".join(trigger.explain() for trigger in self.triggers) or "On demand"
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """What is wrong with a module."""
+
+    file: str
+    line: int | None
+    reason: str
+
+    def __str__(self) -> str:
+        """The place and the reason, on one line."""
+        return f"tasks/{self.file}{f':{self.line}' if self.line else ''}: {self.reason}"
+
+
+@dataclass(frozen=True, slots=True)
+class Module:
+    """What was found in one file."""
+
+    file: str
+    signature: tuple[Any, ...]  #: of the file as it was when it was looked at
+    tasks: tuple[Declared, ...] = ()
+    kinds: tuple[Kind, ...] = ()
+    broken: Broken | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """What a scan changed."""
+
+    loaded: tuple[Declared, ...] = ()  #: new, or of changed code
+    removed: tuple[str, ...] = ()  #: names of tasks that are gone
+    broken: tuple[Broken, ...] = ()  #: modules that broke, or broke anew
+
+    def __bool__(self) -> bool:
+        """Whether there is any."""
+        return bool(self.loaded or self.removed or self.broken)
+
+
+@dataclass(slots=True)
+class Catalog:
+    """The tasks and the kinds of the project in `home`."""
+
+    home: Path
+    children: Children
+    tasks: dict[str, Declared] = field(default_factory=dict)
+    kinds: dict[tuple[str, str], Kind] = field(
+        default_factory=dict
+    )  #: by the file that names it, and its name
+    broken: dict[str, Broken] = field(default_factory=dict)  #: by file
+    _modules: dict[str, Module] = field(default_factory=dict)
+
+    @property
+    def folder(self) -> Path:
+        """Where the owner drops their modules."""
+        return self.home / "tasks"
+
+    def task(self, name: str) -> Declared:
+        """The task of that name; raises `GoneError` when there is none that works."""
+        if name in self.tasks:
+            return self.tasks[name]
+        for broken in self.broken.values():
+            if Path(broken.file).stem == name:
+                raise GoneError(str(broken))
+        known = ", ".join(sorted(self.tasks)) or "none"
+        raise GoneError(f"there is no task {name!r} in {self.folder}; there are: {known}")
+
+    def kind(self, file: str, name: str) -> Kind | None:
+        """The kind of that name as the module in `file` knows it; None when it names none."""
+        return self.kinds.get((file, name))
+
+    async def scan(self) -> News:
+        """Look at every file that changed since the last scan; what that changed."""
+        present = dict(self._files())
+        stale = [file for file, signature in present.items() if self._is_stale(file, signature)]
+        gate = asyncio.Semaphore(AT_ONCE)
+
+        async def look(file: str) -> Module:
+            async with gate:
+                return await self._look(file, present[file])
+
+        looked = await asyncio.gather(*(look(file) for file in stale))
+        before = dict(self.tasks), dict(self.broken)
+        kept = {file: module for file, module in self._modules.items() if file in present}
+        self._modules = kept | {module.file: module for module in looked}
+        self._index()
+        return self._news(*before)
+
+    def _is_stale(self, file: str, signature: tuple[Any, ...]) -> bool:
+        known = self._modules.get(file)
+        return known is None or known.signature != signature
+
+    def _files(self) -> Iterator[tuple[str, tuple[Any, ...]]]:
+        """The modules that are there, each with what tells one state of it from another."""
+        every = sorted(_walk(self.folder, ""))
+        shared = tuple(signature for file, signature in every if not _is_module(file))
+        for file, signature in every:
+            if _is_module(file):
+                yield file, (signature, shared)
+
+    async def _look(self, file: str, signature: tuple[Any, ...]) -> Module:
+        said: list[str] = []
+        async with self.children.fork(said.append) as child:
+            try:
+                async with asyncio.timeout(LOOK_S):
+                    report = await self._report(child, file)
+            except TimeoutError:
+                report = {"op": "broken", "error": f"it was not imported within {LOOK_S:g} s"}
+            if report is None:
+                report = {"op": "broken", "error": f"its import ended the process ({await child.ended})"}
+        return _module(file, signature, report, self.folder)
+
+    async def _report(self, child: Child, file: str) -> dict[str, Any] | None:
+        await child.send(
+            {
+                "op": "look",
+                "memory": LOOK_MB,
+                "folder": str(self.folder),
+                "environment": {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"},
+                "tasks": str(self.folder),
+                "file": file,
+            }
+        )
+        return await child.receive()
+
+    def _index(self) -> None:
+        """Who is who: a name that two files claim is broken in both."""
+        self.broken = {module.file: module.broken for module in self._modules.values() if module.broken}
+        claims: dict[str, list[Declared]] = {}
+        for module in self._modules.values():
+            for task in module.tasks:
+                claims.setdefault(task.name, []).append(task)
+        for name, claimants in claims.items():
+            files = sorted({f"tasks/{task.file}" for task in claimants})
+            if len(claimants) > 1:
+                reason = f"two tasks are called {name!r}: in {' and '.join(files)}; rename one"
+                self.broken |= {task.file: Broken(task.file, None, reason) for task in claimants}
+        self.tasks = {name: found[0] for name, found in sorted(claims.items()) if len(found) == 1}
+        self.kinds = {
+            (file, kind.name): kind for file, module in self._modules.items() for kind in module.kinds
+        }
+
+    def _news(self, tasks: dict[str, Declared], broken: dict[str, Broken]) -> News:
+        return News(
+            loaded=tuple(task for name, task in self.tasks.items() if tasks.get(name) != task),
+            removed=tuple(name for name in tasks if name not in self.tasks),
+            broken=tuple(found for file, found in self.broken.items() if broken.get(file) != found),
+        )
+
+    async def watch(self) -> AsyncIterator[News]:
+        """Scan whenever the folder changes, and each second where the kernel doesn't tell; yields what changed."""
+        from watchfiles import awatch  # noqa: PLC0415 - only a runner that is up watches
+
+        self.folder.mkdir(parents=True, exist_ok=True)
+        poll = int(POLL_S * 1000)
+        async for _ in awatch(self.folder, debounce=50, step=50, rust_timeout=poll, yield_on_timeout=True):
+            if news := await self.scan():
+                yield news
+
+
+def _walk(folder: Path, below: str) -> Iterator[tuple[str, tuple[Any, ...]]]:
+    try:
+        entries = list(os.scandir(folder))
+    except FileNotFoundError:
+        return
+    for entry in entries:
+        if entry.name.startswith((".", "__pycache__")):
+            continue
+        if entry.is_dir():
+            yield from _walk(Path(entry.path), f"{below}{entry.name}/")
+        elif entry.name.endswith(".py"):
+            stat = entry.stat()
+            yield f"{below}{entry.name}", (stat.st_mtime_ns, stat.st_size, stat.st_ino)
+
+
+def _is_module(file: str) -> bool:
+    """Whether it may hold tasks; a name that begins with ``_`` is for what tasks share."""
+    return not Path(file).name.startswith("_")
+
+
+def _module(file: str, signature: tuple[Any, ...], report: dict[str, Any], folder: Path) -> Module:
+    try:
+        if report["op"] == "looked":
+            mine = {"file": file, "source": report["source"]}
+            # as JSON, so that strict fields take a list for a tuple and a text for an instant
+            tasks = tuple(Declared.model_validate_json(json.dumps(task | mine)) for task in report["tasks"])
+            kinds = tuple(Kind.model_validate(kind) for kind in report["kinds"])
+            return Module(file, signature, tasks, kinds)
+        reason, line = str(report["error"]), report.get("line")
+    except (KeyError, TypeError, ValidationError) as error:
+        reason, line = f"its child told what can't be meant: {error}", None
+    place = str(report.get("file") or folder / file)
+    where = os.path.relpath(place, folder) if place.startswith(str(folder)) else file
+    return Module(file, signature, broken=Broken(where, line, reason))

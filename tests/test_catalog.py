@@ -1,0 +1,165 @@
+"""The catalog: what is dropped into tasks/ is found, checked and replaced; what is broken breaks only itself."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+
+from runner import catalog as catalogs
+from runner.catalog import Catalog, News
+from runner.children import Children
+from runner.errors import GoneError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+GOOD = "from runner import cron, task\n\n@task(cron('0 9 * * *'))\ndef {name}(run):\n    '''Say {name}.'''\n"
+
+
+def drop(home: Path, file: str, text: str | None = None) -> None:
+    path = home / "tasks" / file
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(GOOD.format(name=path.stem) if text is None else text)
+
+
+@asynccontextmanager
+async def opened(home: Path) -> AsyncIterator[Catalog]:
+    children = Children()
+    try:
+        yield Catalog(home, children)
+    finally:
+        await children.close()
+
+
+async def test_what_is_dropped_is_found_with_its_schedule_and_limits(tmp_path: Path) -> None:
+    drop(tmp_path, "greet.py")
+    drop(tmp_path, "shop/prices.py")
+    drop(tmp_path, "_shared.py", "raise SystemExit")
+    async with opened(tmp_path) as catalog:
+        news = await catalog.scan()
+        assert [task.name for task in news.loaded] == ["greet", "prices"]
+        greet = catalog.task("greet")
+        assert (greet.file, greet.description, greet.schedule) == (
+            "greet.py",
+            "Say greet.",
+            "At 09:00 every day",
+        )
+        assert catalog.task("prices").file == "shop/prices.py"
+        assert not await catalog.scan()
+
+
+async def test_a_changed_module_replaces_the_old_and_a_removed_one_is_gone(tmp_path: Path) -> None:
+    drop(tmp_path, "greet.py")
+    async with opened(tmp_path) as catalog:
+        await catalog.scan()
+        before = catalog.task("greet").source
+        drop(tmp_path, "greet.py", GOOD.format(name="greet") + "# more\n")
+        assert [task.name for task in (await catalog.scan()).loaded] == ["greet"]
+        assert catalog.task("greet").source != before
+        (tmp_path / "tasks" / "greet.py").unlink()
+        assert await catalog.scan() == News(removed=("greet",))
+        with pytest.raises(GoneError, match="there are: none"):
+            catalog.task("greet")
+
+
+async def test_a_change_in_what_tasks_share_is_a_change_in_them(tmp_path: Path) -> None:
+    drop(tmp_path, "_shared.py", "WORD = 'a'\n")
+    drop(tmp_path, "greet.py", "from _shared import WORD\n" + GOOD.format(name="greet"))
+    async with opened(tmp_path) as catalog:
+        await catalog.scan()
+        before = catalog.task("greet").source
+        drop(tmp_path, "_shared.py", "WORD = 'other'\n")
+        await catalog.scan()
+        assert catalog.task("greet").source != before
+
+
+async def test_a_broken_module_is_said_with_its_place_and_its_last_good_version_is_not_kept(
+    tmp_path: Path,
+) -> None:
+    drop(tmp_path, "greet.py")
+    drop(tmp_path, "other.py")
+    async with opened(tmp_path) as catalog:
+        await catalog.scan()
+        drop(tmp_path, "greet.py", GOOD.format(name="greet") + "\nif:\n")
+        news = await catalog.scan()
+        assert news.removed == ("greet",)
+        assert str(news.broken[0]).startswith("tasks/greet.py:7: SyntaxError")
+        assert list(catalog.tasks) == ["other"]
+        with pytest.raises(GoneError, match="SyntaxError"):
+            catalog.task("greet")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("import os; os._exit(3)", "ended the process \\(exit 3\\)"),
+        ("raise SystemExit(2)", "SystemExit"),
+        ("while True: pass", "not imported within 0.5 s"),
+        ("x = bytearray(1 << 33)", "MemoryError"),
+        ("import nowhere", "No module named 'nowhere'"),
+        (
+            "from runner import task\n@task(retrys=3)\ndef f(run): pass",
+            "greet.py:2: @task has no option 'retrys'",
+        ),
+    ],
+)
+async def test_what_a_module_does_at_import_breaks_only_itself(
+    tmp_path: Path, text: str, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(catalogs, "LOOK_S", 0.5)
+    drop(tmp_path, "greet.py", text)
+    drop(tmp_path, "other.py")
+    async with opened(tmp_path) as catalog:
+        await catalog.scan()
+        assert list(catalog.tasks) == ["other"]
+        with pytest.raises(GoneError, match=words):
+            catalog.task("greet")
+
+
+async def test_two_tasks_of_one_name_are_an_error_that_names_both_files(tmp_path: Path) -> None:
+    drop(tmp_path, "greet.py")
+    drop(tmp_path, "again.py", GOOD.format(name="greet"))
+    async with opened(tmp_path) as catalog:
+        await catalog.scan()
+        assert catalog.tasks == {}
+        for broken in catalog.broken.values():
+            assert "tasks/again.py and tasks/greet.py" in broken.reason
+
+
+async def test_a_kind_of_the_owners_is_known_by_its_schema_and_its_code(tmp_path: Path) -> None:
+    text = (
+        "from typing import ClassVar\nfrom runner import Draft, task\n\nclass Note(Draft):\n    text: str\n"
+        "    secrets: ClassVar = ('TOKEN',)\n    async def deliver(self, delivery): ...\n\n"
+        "@task()\ndef note(run): ...\n"
+    )
+    drop(tmp_path, "note.py", text)
+    async with opened(tmp_path) as catalog:
+        await catalog.scan()
+        kind = catalog.kind("note.py", "note")
+        assert kind is not None
+        assert (kind.title, kind.file, kind.finds) == ("Note", "note.py", False)
+        assert kind.secrets == ("TOKEN",)
+        assert kind.schema_["properties"] == {"text": {"title": "Text", "type": "string"}}
+        assert kind.source == catalog.task("note").source
+        assert catalog.kind("note.py", "other") is None
+
+
+async def test_a_module_saved_while_watching_is_found(tmp_path: Path) -> None:
+    async with opened(tmp_path) as catalog, asyncio.timeout(10):
+        watch = catalog.watch()
+        first = asyncio.ensure_future(anext(watch))
+        drop(tmp_path, "greet.py")
+        assert [task.name for task in (await first).loaded] == ["greet"]
+        (tmp_path / "tasks" / "greet.py").unlink()
+        assert (await anext(watch)).removed == ("greet",)
+
+
+async def test_no_child_is_left_after_looking(tmp_path: Path) -> None:
+    drop(tmp_path, "greet.py", "import os, time\nif os.fork() == 0:\n    time.sleep(60)\nos._exit(0)\n")
+    async with opened(tmp_path) as catalog:
+        await catalog.scan()
+        assert len(catalog.children) == 0
