@@ -11,11 +11,16 @@ if TYPE_CHECKING:
     from runner.declare import at, cron, every, task
     from runner.draft import Alert, Draft
     from runner.errors import NotDelivered
+    from runner.worker.deliver import Delivery, Receipt
+    from runner.worker.run import Run
 
-__all__ = ["Alert", "Draft", "NotDelivered", "at", "cron", "every", "task"]
+__all__ = ["Alert", "Delivery", "Draft", "NotDelivered", "Receipt", "Run", "at", "cron", "every", "task"]
 
 _ROOMS = {
     "Alert": "draft",
+    "Delivery": "worker.deliver",
+    "Receipt": "worker.deliver",
+    "Run": "worker.run",
     "Draft": "draft",
     "NotDelivered": "errors",
     "at": "declare",

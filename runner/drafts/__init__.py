@@ -1,0 +1,6 @@
+"""The kinds of drafts that come with the runner, one file each."""
+
+from runner.drafts.article import Article
+from runner.drafts.webhook import Webhook
+
+__all__ = ["Article", "Webhook"]
