@@ -1,0 +1,219 @@
+"""What a run may ask of its supervisor: Claude, a page, the journal's figures. Nothing in here sends."""
+
+from __future__ import annotations
+
+import json
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from datetime import timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from runner.claude.question import Answer, Question, Spent, Tool
+from runner.errors import RunError
+from runner.stop import Door
+from runner.store import drafts, figures, runs
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterator
+
+    from runner.catalog import Declared
+    from runner.claude.ask import Claude
+    from runner.claude.budget import Budget
+    from runner.fetch import Fetcher
+    from runner.stop import Stop
+    from runner.store.store import Store
+
+OUTPUT_MAX = 64_000  #: tokens of one answer
+DAYS_MAX = 400
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class AskedTool(_Strict):
+    """A tool as a child describes it."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")
+    description: str
+    schema_: dict[str, Any] = Field(alias="schema")
+
+
+class Asked(_Strict):
+    """A question as a child asks it: words only, so that no part of it can be a way out."""
+
+    position: int = Field(ge=0)
+    prompt: str = Field(min_length=1)
+    system: str | None
+    schema_: dict[str, Any] | None = Field(alias="schema")
+    model: str | None
+    max_tokens: int = Field(gt=0, le=OUTPUT_MAX)
+    effort: str | None
+    tools: list[AskedTool]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """The run that asks."""
+
+    run: str
+    task: Declared
+    lessons: str  #: what past decisions teach; empty when nothing
+    base: str | None = None  #: the run whose draft is written anew; None when none is
+    call: int | None = None  #: position of the call that wrote it
+    draft: dict[str, Any] = field(default_factory=dict)  #: its fields as they stand
+    feedback: str = ""
+    call_tool: Callable[[str, dict[str, Any]], Awaitable[tuple[str, bool]]]
+
+
+@dataclass(slots=True)
+class Broker:
+    """Answers what runs ask, each answer bounded, budgeted and on record."""
+
+    store: Store
+    stop: Stop
+    claude: Claude
+    budget: Budget
+    fetcher: Fetcher
+    model: str  #: where the task names none
+    price: Callable[[str, dict[str, Any]], Decimal | None]  #: the most that a request can cost
+
+    async def answer(self, session: Session, message: dict[str, Any]) -> Any:
+        """The answer to a child's message; raises `RunnerError` where it is refused."""
+        asked = {name: value for name, value in message.items() if name not in {"op", "id"}}
+        match message["op"]:
+            case "claude":
+                return await self._ask(session, _valid(asked))
+            case "fetch":
+                return await self._fetch(session, str(asked.get("url")))
+            case "figures":
+                return self._figures(asked.get("days"))
+        raise RunError(f"the child asked for {message['op']!r}, which there is not")
+
+    async def _ask(self, session: Session, asked: Asked) -> str:
+        question = self._question(session, asked)
+        if (recorded := self._replay(session, asked.position, question.digest)) is not None:
+            return recorded
+        self.stop.ask(Door.CLAUDE)
+        self._tell("claude.asked", session, position=asked.position, question=question.as_json())
+
+        async def use(name: str, args: dict[str, Any]) -> tuple[str, bool]:
+            self.stop.ask(Door.TOOL)
+            return await session.call_tool(name, args)
+
+        answer = await self.claude.ask(
+            question,
+            call_tool=use,
+            spent=lambda spent: self._pay(session, spent),
+            reserve=lambda model, request: self._reserve(session, model, request),
+        )
+        self._keep(session, asked.position, question, answer)
+        return answer.text
+
+    def _question(self, session: Session, asked: Asked) -> Question:
+        system = "\n\n".join(part for part in (asked.system, session.lessons) if part) or None
+        return Question(
+            prompt=asked.prompt,
+            system=system,
+            schema=asked.schema_,
+            model=asked.model or self.model,
+            max_tokens=asked.max_tokens,
+            effort=asked.effort,
+            tools=tuple(Tool(name=t.name, description=t.description, schema=t.schema_) for t in asked.tools),
+            turns=self._turns(session) if session.base and asked.position == session.call else (),
+        )
+
+    def _turns(self, session: Session) -> tuple[dict[str, Any], ...]:
+        """A revision: the answer that made the draft, the draft as it stands, and what is to change."""
+        assert session.base is not None
+        assert session.call is not None
+        with self.store.read() as connection:
+            written = runs.call(connection, session.base, session.call)
+        stands = json.dumps(session.draft, ensure_ascii=False)
+        answer = json.loads(written.answer)["text"] if written else stands
+        wish = f"The draft as it stands:\n\n{stands}\n\nPlease revise it: {session.feedback}\n\nGive the whole of it anew."
+        return ({"role": "assistant", "content": answer}, {"role": "user", "content": wish})
+
+    def _replay(self, session: Session, position: int, digest: str) -> str | None:
+        """The answer that was paid for already: by an earlier attempt, or by the run that is revised."""
+        with self.store.read() as connection:
+            for run in filter(None, (session.run, session.base)):
+                call = runs.call(connection, run, position)
+                if call is not None and call.digest == digest:
+                    return str(json.loads(call.answer)["text"])
+        return None
+
+    def _keep(self, session: Session, position: int, question: Question, answer: Answer) -> None:
+        kept = {**asdict(answer), "cost_usd": None if answer.cost_usd is None else str(answer.cost_usd)}
+        with self.store.change() as tx:
+            runs.answered(tx, session.run, position, question.digest, question.as_json(), kept)
+            tx.tell("claude.answered", run=session.run, task=session.task.name, position=position, **kept)
+
+    def _pay(self, session: Session, spent: Spent) -> None:
+        tokens = (
+            spent.input_tokens + spent.cache_read_tokens + spent.cache_write_tokens,
+            spent.output_tokens,
+        )
+        with self.store.change() as tx:
+            runs.spent(
+                tx,
+                session.run,
+                session.task.name,
+                spent.model,
+                tokens,
+                spent.cost_usd,
+                is_lower_bound=spent.is_lower_bound,
+            )
+
+    @contextmanager
+    def _reserve(self, session: Session, model: str, request: dict[str, Any]) -> Iterator[None]:
+        with self.store.read() as connection:
+            spent, _, _ = runs.bill(connection, session.run)
+        limit = Decimal(str(session.task.limits.budget))
+        with self.budget.reserve(
+            session.run, limit=limit, spent=spent, bound=self.price(model, request), model=model
+        ):
+            yield
+
+    async def _fetch(self, session: Session, url: str) -> dict[str, Any]:
+        page = await self.fetcher.get(url, session.task.limits.reads)
+        self._tell("page.fetched", session, url=page.url, status=page.status, characters=len(page.text))
+        return asdict(page)
+
+    def _figures(self, days: Any) -> dict[str, Any]:
+        if not isinstance(days, int) or not 0 < days <= DAYS_MAX:
+            raise RunError(f"run.figures(days={days!r}): a whole number from 1 to {DAYS_MAX}")
+        with self.store.read() as connection:
+            return figures.count(connection, self.store.clock.now() - timedelta(days=days))
+
+    def _tell(self, event: str, session: Session, **details: Any) -> None:
+        self.store.tell(event, run=session.run, task=session.task.name, **details)
+
+
+def _valid(asked: dict[str, Any]) -> Asked:
+    try:
+        json.dumps(asked, ensure_ascii=False).encode()
+        return Asked.model_validate(asked)
+    except (ValidationError, UnicodeError) as error:
+        first = (
+            error.errors()[0]
+            if isinstance(error, ValidationError)
+            else {"loc": ("prompt",), "msg": str(error)}
+        )
+        where = ".".join(map(str, first["loc"]))
+        raise RunError(f"run.claude: {where}: {first['msg']}") from error
+
+
+def lessons(store: Store, task: str) -> str:
+    """What the owner's last decisions on the task's drafts teach, for the system prompt; empty when nothing."""
+    with store.read() as connection:
+        found = drafts.lessons(connection, task)
+    told = [f"- {lesson.decision}: {lesson.reason}" for lesson in found if lesson.reason]
+    if not told:
+        return ""
+    return "\n".join(
+        ["The owner decided on earlier drafts of this task, newest first; heed their reasons:", *told]
+    )
