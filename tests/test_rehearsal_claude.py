@@ -21,7 +21,8 @@ from runner.rehearsal.claude import (
     Stalls,
     StandInClaude,
 )
-from runner.rehearsal.fill import Brief, fill
+from runner.rehearsal.fill import fill
+from runner.rehearsal.words import Brief
 
 ASKED: dict[str, Any] = {
     "model": "claude-haiku-5-5",

@@ -11,8 +11,9 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from runner.rehearsal.fill import Brief, fill, prose
+from runner.rehearsal.fill import fill
 from runner.rehearsal.http import Ledger, Reply, Request, Server
+from runner.rehearsal.words import Brief, prose
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
