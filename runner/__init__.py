@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from runner.worker.deliver import Delivery, Receipt
     from runner.worker.run import Run
 
+__version__ = "0.1.0"
 __all__ = ["Alert", "Delivery", "Draft", "NotDelivered", "Receipt", "Run", "at", "cron", "every", "task"]
 
 _ROOMS = {

@@ -14,20 +14,22 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from runner.claude.question import Answer, Question, Spent, Tool
 from runner.errors import RunError
 from runner.stop import Door
-from runner.store import drafts, figures, runs
+from runner.store import figures, runs
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator
+    from collections.abc import Awaitable, Callable, Iterator, Sequence
 
     from runner.catalog import Declared
     from runner.claude.ask import Claude
     from runner.claude.budget import Budget
     from runner.fetch import Fetcher
     from runner.stop import Stop
+    from runner.store.drafts import Lesson
     from runner.store.store import Store
 
 OUTPUT_MAX = 64_000  #: tokens of one answer
 DAYS_MAX = 400
+LESSONS = 5  #: decisions whose reasons Claude is told
 
 
 class _Strict(BaseModel):
@@ -114,7 +116,8 @@ class Broker:
         return answer.text
 
     def _question(self, session: Session, asked: Asked) -> Question:
-        system = "\n\n".join(part for part in (asked.system, session.lessons) if part) or None
+        learnt = session.lessons if session.task.limits.learns else ""
+        system = "\n\n".join(part for part in (asked.system, learnt) if part) or None
         return Question(
             prompt=asked.prompt,
             system=system,
@@ -145,6 +148,12 @@ class Broker:
                 if call is not None and call.digest == digest:
                     return str(json.loads(call.answer)["text"])
         return None
+
+    def forget(self, session: Session, position: Any) -> None:
+        """Let a later attempt ask that question anew: its answer was no use."""
+        if isinstance(position, int):
+            with self.store.change() as tx:
+                runs.unfit(tx, session.run, position)
 
     def _keep(self, session: Session, position: int, question: Question, answer: Answer) -> None:
         kept = {**asdict(answer), "cost_usd": None if answer.cost_usd is None else str(answer.cost_usd)}
@@ -207,11 +216,9 @@ def _valid(asked: dict[str, Any]) -> Asked:
         raise RunError(f"run.claude: {where}: {first['msg']}") from error
 
 
-def lessons(store: Store, task: str) -> str:
+def lessons(recent: Sequence[Lesson]) -> str:
     """What the owner's last decisions on the task's drafts teach, for the system prompt; empty when nothing."""
-    with store.read() as connection:
-        found = drafts.lessons(connection, task)
-    told = [f"- {lesson.decision}: {lesson.reason}" for lesson in found if lesson.reason]
+    told = [f"- {lesson.decision}: {lesson.reason}" for lesson in recent if lesson.reason][:LESSONS]
     if not told:
         return ""
     return "\n".join(

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from runner.declare import Limits, Trigger
+from runner.declare import Every, Limits, Trigger
 from runner.draft import Kind
-from runner.errors import GoneError
+from runner.errors import GoneError, StoppedError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator
+    from datetime import timedelta
 
     from runner.children import Child, Children
 
@@ -73,7 +74,8 @@ class News:
     """What a scan changed."""
 
     loaded: tuple[Declared, ...] = ()  #: new, or of changed code
-    removed: tuple[str, ...] = ()  #: names of tasks that are gone
+    removed: tuple[str, ...] = ()  #: names of tasks that are no longer to be had
+    gone: tuple[str, ...] = ()  #: those of them whose module says so; the others' modules are broken
     broken: tuple[Broken, ...] = ()  #: modules that broke, or broke anew
 
     def __bool__(self) -> bool:
@@ -87,6 +89,8 @@ class Catalog:
 
     home: Path
     children: Children
+    is_halted: Callable[[], bool] = lambda: False  #: whether STOP forbids to look at modules now
+    every: timedelta | None = None  #: for a rehearsal: how often each task is due, whatever it says
     tasks: dict[str, Declared] = field(default_factory=dict)
     kinds: dict[tuple[str, str], Kind] = field(
         default_factory=dict
@@ -113,8 +117,14 @@ class Catalog:
         """The kind of that name as the module in `file` knows it; None when it names none."""
         return self.kinds.get((file, name))
 
+    def kinds_in(self, file: str) -> tuple[Kind, ...]:
+        """The kinds that the module in `file` names."""
+        return self._modules[file].kinds if file in self._modules else ()
+
     async def scan(self) -> News:
-        """Look at every file that changed since the last scan; what that changed."""
+        """Look at every file that changed since the last scan; what that changed. While halted, nothing."""
+        if self.is_halted():
+            return News()
         present = dict(self._files())
         stale = [file for file, signature in present.items() if self._is_stale(file, signature)]
         gate = asyncio.Semaphore(AT_ONCE)
@@ -123,7 +133,10 @@ class Catalog:
             async with gate:
                 return await self._look(file, present[file])
 
-        looked = await asyncio.gather(*(look(file) for file in stale))
+        try:
+            looked = await asyncio.gather(*(look(file) for file in stale))
+        except StoppedError:
+            return News()
         before = dict(self.tasks), dict(self.broken)
         kept = {file: module for file, module in self._modules.items() if file in present}
         self._modules = kept | {module.file: module for module in looked}
@@ -150,6 +163,8 @@ class Catalog:
                     report = await self._report(child, file)
             except TimeoutError:
                 report = {"op": "broken", "error": f"it was not imported within {LOOK_S:g} s"}
+            if report is None and self.is_halted():
+                raise StoppedError(f"stopped while tasks/{file} was looked at")
             if report is None:
                 report = {"op": "broken", "error": f"its import ended the process ({await child.ended})"}
         return _module(file, signature, report, self.folder)
@@ -179,15 +194,23 @@ class Catalog:
             if len(claimants) > 1:
                 reason = f"two tasks are called {name!r}: in {' and '.join(files)}; rename one"
                 self.broken |= {task.file: Broken(task.file, None, reason) for task in claimants}
-        self.tasks = {name: found[0] for name, found in sorted(claims.items()) if len(found) == 1}
+        known = {name: found[0] for name, found in sorted(claims.items()) if len(found) == 1}
+        self.tasks = {name: self._timed(task) for name, task in known.items()}
         self.kinds = {
             (file, kind.name): kind for file, module in self._modules.items() for kind in module.kinds
         }
 
+    def _timed(self, task: Declared) -> Declared:
+        if self.every is None:
+            return task
+        return task.model_copy(update={"triggers": (Every(interval=self.every),)})
+
     def _news(self, tasks: dict[str, Declared], broken: dict[str, Broken]) -> News:
+        removed = [task for name, task in tasks.items() if name not in self.tasks]
         return News(
             loaded=tuple(task for name, task in self.tasks.items() if tasks.get(name) != task),
-            removed=tuple(name for name in tasks if name not in self.tasks),
+            removed=tuple(task.name for task in removed),
+            gone=tuple(task.name for task in removed if task.file not in self.broken),
             broken=tuple(found for file, found in self.broken.items() if broken.get(file) != found),
         )
 

@@ -19,10 +19,11 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from runner.errors import RunError
+from runner.errors import ChildLostError, RunError, RunnerError, StoppedError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
+    from pathlib import Path
 
 LINE_MAX = 8 << 20  #: bytes of a message from a child
 OUTPUT_MAX = 64 << 10  #: bytes of a child's stdout and stderr that are kept
@@ -71,7 +72,9 @@ class Child:
 class Children:
     """All children of this process, and the zygote they are forked from."""
 
-    def __init__(self) -> None:
+    def __init__(self, stop: Path | None = None) -> None:
+        """`stop` is the STOP file that the zygote watches by itself; None: it watches none."""
+        self._stop = stop
         self._live: dict[int, Child] = {}
         self._forking: dict[int, Child] = {}
         self._numbers = itertools.count(1)
@@ -86,7 +89,8 @@ class Children:
     def start(self) -> None:
         """Start the zygote; children may be asked for at once, and wait until it is ready."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        command = [sys.executable, "-I", "-m", "runner.worker.zygote", str(theirs.fileno()), str(os.getpid())]
+        command = [sys.executable, "-I", "-m", "runner.worker.zygote"]
+        command += [str(theirs.fileno()), str(os.getpid()), str(self._stop or "")]
         with theirs:
             self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
                 command,
@@ -101,12 +105,12 @@ class Children:
         asyncio.get_running_loop().add_reader(ours, self._hear)
 
     @asynccontextmanager
-    async def fork(self, said: Callable[[str], None], *, is_spared: bool = False) -> AsyncIterator[Child]:
+    async def fork(self, said: Callable[[str], None]) -> AsyncIterator[Child]:
         """A child that waits for its order; killed with its whole group, and forgotten, on the way out.
 
-        What it prints is handed to `said`, a line at a time.
+        What it prints is handed to `said`, a line at a time. Raises `StoppedError` while STOP is there.
         """
-        child = await self._fork(is_spared=is_spared)
+        child = await self._fork()
         printing = asyncio.create_task(_read_output(child, said))
         try:
             child.reader, child.writer = await asyncio.open_unix_connection(
@@ -116,7 +120,7 @@ class Children:
         finally:
             await asyncio.shield(self._bury(child, printing))
 
-    async def _fork(self, *, is_spared: bool) -> Child:
+    async def _fork(self) -> Child:
         if self._control is None:
             self.start()
         assert self._ready is not None
@@ -124,14 +128,25 @@ class Children:
         assert self._control is not None
         ours, theirs = socket.socketpair()
         output, print_end = os.pipe()
-        child = Child(next(self._numbers), ours, output, is_spared)
+        child = Child(next(self._numbers), ours, output)
         self._forking[child.number] = child
         order = json.dumps({"op": "fork", "child": child.number}).encode()
         socket.send_fds(self._control, [order], [theirs.fileno(), print_end])
         theirs.close()
         os.close(print_end)
-        await child.forked
+        try:
+            await child.forked
+        except RunnerError:
+            ours.close()
+            os.close(output)
+            raise
         return child
+
+    def spare(self, child: Child, *, is_spared: bool = True) -> None:
+        """Let STOP leave this child its grace, or take that back; asked before what must not be cut off begins."""
+        child.is_spared = is_spared
+        if is_spared and self._control is not None:
+            self._control.send(json.dumps({"op": "spare", "child": child.number}).encode())
 
     def _hear(self) -> None:
         assert self._control is not None
@@ -151,6 +166,9 @@ class Children:
                 self._ready.set_result(None)
             case "forked":
                 self._born(message["child"], message["pid"])
+            case "refused":
+                refusal = StoppedError("stopped: no child may begin; `runner resume` lets it go again")
+                self._forking.pop(message["child"]).forked.set_exception(refusal)
             case "ended":
                 self._dead(message)
 
@@ -186,7 +204,7 @@ class Children:
         for child in gone:
             child.ended.set_result("the end of the zygote")
         for child in self._forking.values():
-            child.forked.set_exception(RunError("the process that children are forked from ended"))
+            child.forked.set_exception(ChildLostError())
         self._forking.clear()
 
     def kill_all(self, *, and_spared: bool = False) -> int:

@@ -27,7 +27,7 @@ SHORTHANDS = {
     "@midnight": "0 0 * * *",
     "@hourly": "0 * * * *",
 }
-CRON_FIELDS = 5
+CRON_FIELDS = ("minute", "hour", "day of month", "month", "weekday")
 
 
 class _Frozen(BaseModel):
@@ -83,7 +83,7 @@ class At(_Frozen):
         """The one slot, if it is later than `instant`, in UTC."""
         there = ZoneInfo(self.tz) if self.tz else zone
         moment = self.moment if self.moment.tzinfo else self.moment.replace(tzinfo=there)
-        if moment > instant:
+        if moment.astimezone(UTC) > instant:
             yield moment.astimezone(UTC)
 
     def explain(self) -> str:
@@ -102,18 +102,28 @@ def cron(expression: str, *, tz: str | None = None, jitter: timedelta = timedelt
     that much, zero by default. Raises `TriggerError` when the expression can never be due.
     """
     text = SHORTHANDS.get(expression.strip().lower(), expression.strip())
-    try:
-        count = len(text.split())
-        reason = "" if count == CRON_FIELDS else f"it has {count} fields, not {CRON_FIELDS}"
-        if not reason:
-            CronSim(text, EPOCH)
-    except CronSimError as error:
-        reason = str(error)
-    if reason:
+    if reason := _wrong(text):
         raise TriggerError(
             f"cron({expression!r}): {reason}; write minute hour day month weekday, e.g. '0 9 * * mon-fri'"
         )
     return Cron(expression=text, tz=_zone(tz), jitter=_delay(jitter))
+
+
+def _wrong(expression: str) -> str:
+    """What no clock could keep in a cron expression; empty when one could."""
+    parts = expression.split()
+    if len(parts) != len(CRON_FIELDS):
+        return f"it has {len(parts)} fields, not {len(CRON_FIELDS)}"
+    for place, (part, name) in enumerate(zip(parts, CRON_FIELDS, strict=True)):
+        try:
+            CronSim(" ".join(part if n == place else "*" for n in range(len(parts))), EPOCH)
+        except CronSimError:
+            return f'"{part}" is no {name}'
+    try:
+        CronSim(expression, EPOCH)
+    except CronSimError:
+        return "there is no such day"
+    return ""
 
 
 def every(
@@ -131,6 +141,8 @@ def every(
     interval = timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
     if interval < timedelta(seconds=1):
         raise TriggerError(f"every(): {in_words(interval)} is too often; one second is the least")
+    if interval % timedelta(milliseconds=1):
+        raise TriggerError(f"every(): {in_words(interval)} is too fine; whole milliseconds are the least")
     return Every(interval=interval, jitter=_delay(jitter))
 
 
@@ -140,7 +152,7 @@ def at(moment: str | datetime, *, tz: str | None = None) -> At:
         when = moment if isinstance(moment, datetime) else datetime.fromisoformat(moment)
     except ValueError as error:
         raise TriggerError(f"at({moment!r}) is no date and time; write e.g. '2026-12-24T09:00'") from error
-    return At(moment=when, tz=_zone(tz))
+    return At(moment=when.replace(microsecond=0), tz=_zone(tz))
 
 
 def _zone(name: str | None) -> str | None:

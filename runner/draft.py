@@ -5,24 +5,22 @@ Nothing here does I/O. A digest covers the content's canonical bytes; a renderin
 
 from __future__ import annotations
 
-import enum
 import hashlib
 import json
 import re
 import unicodedata
-from datetime import date, datetime, time, timedelta
-from decimal import Decimal
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, get_args, get_origin
-from uuid import UUID
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import rfc8785
 from pydantic import BaseModel, ConfigDict, PrivateAttr
 
+from runner import __version__
 from runner.errors import DeclarationError, DraftError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+BUILT_IN = f"runner {__version__}"  #: the source of the kinds that come with the runner
 Markdown = Annotated[str, "Markdown"]
 
 
@@ -56,8 +54,9 @@ class Draft(BaseModel):
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
         """Refuse a kind that would let free text flow without a human."""
         super().__pydantic_init_subclass__(**kwargs)
-        for name, field in cls.model_fields.items() if cls.auto else ():
-            if _holds_text(field.annotation, field.metadata):
+        schema = cls.model_json_schema() if cls.auto else {}
+        for name, rule in schema.get("properties", {}).items():
+            if holds_text(rule, schema):
                 raise DeclarationError(
                     f"{cls.__name__}.{name} may hold free text, so {cls.__name__} can't be auto: "
                     "use numbers, booleans, enums, dates or a pattern, or let a person decide"
@@ -74,23 +73,42 @@ class Draft(BaseModel):
         raise NotImplementedError
 
 
-_WORDLESS = (bool, int, float, Decimal, datetime, date, time, timedelta, UUID, enum.Enum, type(None))
+_WORDLESS = frozenset({"integer", "number", "boolean", "null"})
+_FIXED = frozenset({"date", "date-time", "time", "duration", "uuid"})  #: formats that leave no room for words
+_PROBES = ("Buy now, dear friend", "buy-now-dear-friend", "buynowdearfriend" * 8)
 
 
-def _holds_text(annotation: Any, metadata: list[Any]) -> bool:
-    """Whether a value of that type could carry words of a model's own choosing."""
-    if get_origin(annotation) is Annotated:
-        inner, *more = get_args(annotation)
-        return _holds_text(inner, more)
-    if get_origin(annotation) is Literal:
+def holds_text(rule: Mapping[str, Any], schema: Mapping[str, Any]) -> bool:
+    """Whether a value that fits `rule`, a part of the JSON schema `schema`, could carry words of a model's own choosing."""
+    if "$ref" in rule:
+        return holds_text(schema.get("$defs", {}).get(str(rule["$ref"]).rpartition("/")[2], {}), schema)
+    if "enum" in rule or "const" in rule:
         return False
-    if parts := [part for part in get_args(annotation) if part is not Ellipsis]:
-        return any(_holds_text(part, []) for part in parts)
-    if annotation is str:
-        return not any(getattr(rule, "pattern", None) for rule in metadata)
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return any(_holds_text(f.annotation, f.metadata) for f in annotation.model_fields.values())
-    return not (isinstance(annotation, type) and issubclass(annotation, _WORDLESS))
+    if parts := _parts(rule):
+        return any(holds_text(part, schema) for part in parts) or _is_open(rule)
+    if rule.get("type") == "string":
+        return rule.get("format") not in _FIXED and _takes_words(rule.get("pattern"))
+    return rule.get("type") not in _WORDLESS and _is_open(rule)
+
+
+def _parts(rule: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The rules that a rule is made of."""
+    lists = (rule.get(several, ()) for several in ("anyOf", "oneOf", "allOf", "prefixItems"))
+    items = [rule["items"]] if isinstance(rule.get("items"), dict) else []
+    return [*(part for parts in lists for part in parts), *items, *rule.get("properties", {}).values()]
+
+
+def _is_open(rule: Mapping[str, Any]) -> bool:
+    """Whether more than its parts may be there: the names of further fields are words too."""
+    if rule.get("type") == "array":
+        return not _parts(rule)
+    return (rule.get("type") == "object" and rule.get("additionalProperties", True) is not False) or (
+        not rule.get("type") and not _parts(rule)
+    )
+
+
+def _takes_words(pattern: str | None) -> bool:
+    return pattern is None or any(re.search(pattern, probe) for probe in _PROBES)
 
 
 class Kind(BaseModel):

@@ -64,6 +64,10 @@ class RunError(RunnerError):
     """A run did not come to its end."""
 
 
+class ChildLostError(RunError):
+    """The process that children are forked from ended, and they with it."""
+
+
 class ClaudeError(RunError):
     """Claude gave no whole answer."""
 

@@ -37,6 +37,7 @@ class Place:
 
     host: str
     port: int
+    scheme: str = ""  #: how it is spoken to; empty: as the URL says
 
 
 async def resolve(host: str, port: int) -> Place:
@@ -82,7 +83,9 @@ class Fetcher:
         place = await self.find(parts.hostname or "", port)
         if self._client is None:
             self._client = httpx.AsyncClient(timeout=TIMEOUT_S, trust_env=False)
-        there = httpx.URL(url).copy_with(host=place.host, port=place.port)
+        there = httpx.URL(url).copy_with(
+            scheme=place.scheme or parts.scheme, host=place.host, port=place.port
+        )
         name = {"sni_hostname": parts.hostname}
         headers = {"Host": parts.netloc.rpartition("@")[2], "User-Agent": "signoff-runner"}
         try:

@@ -104,7 +104,15 @@ class Resolve:
     was_delivered: bool
 
 
-Decision = Approve | Reject | Revise | Edit | Undo | Resolve
+@dataclass(frozen=True, slots=True)
+class Withdraw:
+    """Take this digest back; neither a yes nor a no."""
+
+    digest: str
+
+
+Live = Approve | Reject | Revise | Edit | Withdraw  #: decisions about what is pending
+Decision = Live | Undo | Resolve
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,11 +137,11 @@ def decide(held: Held, decision: Decision, at: datetime) -> Change | Refusal:
             return _undo(held)
         case Resolve():
             return _resolve(held, decision)
-        case Approve() | Reject() | Revise() | Edit():
+        case Approve() | Reject() | Revise() | Edit() | Withdraw():
             return _live(held, decision, at) or _carry(held, decision)
 
 
-def _live(held: Held, decision: Approve | Reject | Revise | Edit, at: datetime) -> Refusal | None:
+def _live(held: Held, decision: Live, at: datetime) -> Refusal | None:
     """Refuse a decision on what is not pending, not the newest, or too late."""
     if held.state is not State.PENDING:
         return Refusal(f"draft {held.id} is {held.state} already, not pending")
@@ -151,7 +159,7 @@ def _live(held: Held, decision: Approve | Reject | Revise | Edit, at: datetime) 
     return None
 
 
-def _carry(held: Held, decision: Approve | Reject | Revise | Edit) -> Change:
+def _carry(held: Held, decision: Live) -> Change:
     match decision:
         case Approve():
             return Change(State.APPROVED, "draft.approved")
@@ -161,6 +169,8 @@ def _carry(held: Held, decision: Approve | Reject | Revise | Edit) -> Change:
             return Change(State.REVISING, "draft.revising")
         case Edit():
             return Change(State.PENDING, "draft.edited")
+        case Withdraw():
+            return Change(State.WITHDRAWN, "draft.withdrawn")
 
 
 def _undo(held: Held) -> Change | Refusal:

@@ -12,7 +12,7 @@ import hashlib
 import os
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ParamSpec, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar
 
 import orjson
 
@@ -48,6 +48,7 @@ class Journal:
 
     folder: Path
     events: Events
+    heard: Callable[[dict[str, Any]], None] | None = None  #: told each entry once it is written
     _seq: int = 0
     _head: str = START
     _descriptor: int = -1
@@ -111,6 +112,8 @@ class Journal:
         line = orjson.dumps({"ts": "", "seq": 0, **entry} | {"seq": seq, "prev": self._head}) + b"\n"
         self._attempt(_write_all, self._descriptor, line)
         self._seq, self._head, self._is_dirty = seq, _hash(line), True
+        if self.heard is not None:
+            self.heard(entry)
 
     def _turn(self, day: str) -> None:
         """Go on in the file of that day; a torn last line there is closed and marked."""
@@ -221,10 +224,22 @@ def _judge(verdict: Verdict, line: bytes, following: list[bytes]) -> str:
     return "" if prev == head else "the line before it was changed"
 
 
-def entries(folder: Path) -> Iterator[dict[str, object]]:
-    """Every event on record, oldest first; torn lines are passed."""
-    for path in files(folder):
+def entries(folder: Path, *, after: int = 0) -> Iterator[dict[str, Any]]:
+    """The events on record past number `after`, oldest first; torn lines are passed."""
+    for path in _past(files(folder), after):
         with path.open("rb") as lines:
             for line in lines:
-                if _number(line) is not None:
+                if line.endswith(b"\n") and (_number(line) or 0) > after:
                     yield orjson.loads(line)
+
+
+def _past(paths: list[Path], after: int) -> list[Path]:
+    """The files from the last that begins at or before event `after` on."""
+    begins = [(_first(path), path) for path in paths] if after else []
+    older = [path for first, path in begins if first is not None and first <= after]
+    return paths[paths.index(older[-1]) :] if older else paths
+
+
+def _first(path: Path) -> int | None:
+    with path.open("rb") as lines:
+        return _number(lines.readline())

@@ -50,6 +50,11 @@ class Settings(BaseSettings):
         """The environment, then `.env`, then `runner.toml`."""
         return env_settings, dotenv_settings, init_settings
 
+    @field_validator("anthropic_api_key", "anthropic_base_url", "daily_budget_usd", mode="before")
+    @classmethod
+    def _unset(cls, value: Any) -> Any:
+        return value or None if isinstance(value, str) else value  # a line left empty sets nothing
+
     @field_validator("timezone")
     @classmethod
     def _zone(cls, name: str) -> str:

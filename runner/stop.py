@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+GRACE_S = 10.0  #: how long a delivery that has begun may take to learn its outcome after STOP
 SIGNATURE = "-- written by `runner stop`; `runner resume` takes it away"
 
 
@@ -60,6 +61,11 @@ class Stop:
         if self._reason is None:
             self._reason = reason
             self.latch(reason)
+
+    def explain(self, reason: str) -> None:
+        """Know better why it is engaged."""
+        if self._reason is not None:
+            self._reason = reason
 
     def release(self) -> None:
         """Go again, if the file is gone; else the next look engages anew."""

@@ -61,7 +61,7 @@ async def test_a_changed_module_replaces_the_old_and_a_removed_one_is_gone(tmp_p
         assert [task.name for task in (await catalog.scan()).loaded] == ["greet"]
         assert catalog.task("greet").source != before
         (tmp_path / "tasks" / "greet.py").unlink()
-        assert await catalog.scan() == News(removed=("greet",))
+        assert await catalog.scan() == News(removed=("greet",), gone=("greet",))
         with pytest.raises(GoneError, match="there are: none"):
             catalog.task("greet")
 
@@ -86,7 +86,7 @@ async def test_a_broken_module_is_said_with_its_place_and_its_last_good_version_
         await catalog.scan()
         drop(tmp_path, "greet.py", GOOD.format(name="greet") + "\nif:\n")
         news = await catalog.scan()
-        assert news.removed == ("greet",)
+        assert (news.removed, news.gone) == (("greet",), ())
         assert str(news.broken[0]).startswith("tasks/greet.py:7: SyntaxError")
         assert list(catalog.tasks) == ["other"]
         with pytest.raises(GoneError, match="SyntaxError"):

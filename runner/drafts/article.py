@@ -7,28 +7,23 @@ import json
 import os
 import re
 import unicodedata
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
 from runner.draft import Draft, Markdown
 from runner.errors import NotDelivered
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from runner.worker.deliver import Delivery, Receipt
 
 TITLE_MAX = 200
 BODY_MAX = 200_000
 SLUG = r"^[a-z0-9]+(-[a-z0-9]+)*$"
 ROOT = "published"  #: every article's folder is this one or below it
-
-
-def _below_root(folder: str) -> str:
-    parts = Path(folder).parts
-    if not parts or parts[0] != ROOT or ".." in parts:
-        raise ValueError(f"it must be {ROOT!r} or a folder below it, e.g. '{ROOT}/blog'")
-    return str(Path(folder))
+FOLDER = rf"^{ROOT}(/[A-Za-z0-9_][A-Za-z0-9_. -]*)*$"
 
 
 class Article(Draft):
@@ -39,7 +34,7 @@ class Article(Draft):
     slug: Annotated[str, Field(pattern=SLUG, max_length=100)] | None = (
         None  #: of the file; None: from the title
     )
-    folder: Annotated[str, AfterValidator(_below_root)] = ROOT
+    folder: Annotated[str, Field(pattern=FOLDER, max_length=200)] = ROOT
 
     writes: ClassVar[tuple[str, ...]] = (ROOT,)
     once: ClassVar = "key"

@@ -7,18 +7,22 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, Row, Select, func, insert, select, update
+from sqlalchemy.dialects.sqlite import insert as upsert
 
 from runner.clock import parse, stamp
 from runner.draft import Kind, canonical, digest
 from runner.errors import GoneError
 from runner.gate import NEXT, OPEN, Held, State
-from runner.store.schema import decisions, drafts, revisions
+from runner.store.schema import decisions, drafts, kinds, revisions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime, timedelta
 
     from runner.store.store import Transaction
+
+
+WAITING = (State.PENDING, State.APPROVED)  #: what a change of the kind's code concerns
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +63,7 @@ def add(
         "place": origin.place,
         "call": origin.call,
         "kind": kind.name,
+        "source": kind.source,
         "state": State.PENDING,
         "revision": 1,
         "digest": digest(content),
@@ -67,6 +72,7 @@ def add(
         "revisions_left": revisions_left,
     }
     tx.connection.execute(insert(drafts).values(row))
+    _know(tx, kind)
     _keep(tx, draft, 1, content, origin="run", by=None)
     _tell(tx, "draft.pending", row, content, expires=row["expires"])
 
@@ -85,7 +91,8 @@ def revise(
     """Give a draft a new revision, pending; the digest of it. Every approval and card of the old one is void."""
     number = held.revision + 1
     content = canonical(draft=held.id, revision=number, kind=kind, fields=fields)
-    move(tx, held, State.PENDING, revision=number, digest=digest(content))
+    move(tx, held, State.PENDING, revision=number, digest=digest(content), source=kind.source, note=None)
+    _know(tx, kind)
     _keep(tx, held.id, number, content, origin=origin, by=by)
     row = get(tx.connection, held.id)
     _tell(tx, event, row._mapping, content, by=by, **details)  # noqa: SLF001 - the documented name of a row's mapping
@@ -102,12 +109,25 @@ def move(tx: Transaction, held: Held, state: State, **values: Any) -> None:
         raise GoneError(f"draft {held.id} was decided elsewhere in this moment; look again")
 
 
+def approve(tx: Transaction, held: Held, by: str, not_before: datetime | None = None) -> None:
+    """Put a yes to the newest revision's digest on record."""
+    hour = stamp(not_before) if not_before else None
+    move(tx, held, State.APPROVED, approved=held.digest, approved_by=by, not_before=hour, note=None)
+    decided(tx, held, "approve", by)
+    tx.tell(
+        "draft.approved", draft=held.id, task=_task(tx, held.id), digest=held.digest, by=by, not_before=hour
+    )
+
+
+def _task(tx: Transaction, draft: str) -> str:
+    return str(get(tx.connection, draft).task)
+
+
 def decided(tx: Transaction, held: Held, decision: str, by: str, reason: str = "") -> None:
     """Keep who decided what, and why."""
-    task = get(tx.connection, held.id).task
     row = {
         "draft": held.id,
-        "task": task,
+        "task": _task(tx, held.id),
         "digest": held.digest,
         "decision": decision,
         "by": by,
@@ -204,10 +224,19 @@ def listed(
     connection: Connection, states: frozenset[State] = OPEN, task: str | None = None, limit: int = -1
 ) -> list[Row[Any]]:
     """The drafts in those states, oldest first; `limit` -1 is all."""
-    query = select(drafts).where(drafts.c.state.in_(states)).order_by(drafts.c.created, drafts.c.id)
+    query = (
+        select(drafts)
+        .where(drafts.c.state.in_(states))
+        .order_by(drafts.c.created, drafts.c.run, drafts.c.place)
+    )
     if task:
         query = query.where(drafts.c.task == task)
     return list(connection.execute(query.limit(limit) if limit >= 0 else query))
+
+
+def of_run(connection: Connection, run: str) -> list[Row[Any]]:
+    """The drafts that a run made."""
+    return list(connection.execute(select(drafts).where(drafts.c.run == run).order_by(drafts.c.place)))
 
 
 def waiting(connection: Connection, task: str) -> int:
@@ -226,21 +255,55 @@ def lessons(connection: Connection, task: str, limit: int = 5) -> list[Lesson]:
 
 def due(connection: Connection, now: datetime) -> list[str]:
     """The approved drafts whose hour has come, in the order of their approval's making."""
-    query = select(drafts.c.id).where(drafts.c.state == State.APPROVED).order_by(drafts.c.created)
+    query = (
+        select(drafts.c.id).where(drafts.c.state == State.APPROVED).order_by(drafts.c.created, drafts.c.place)
+    )
     hour = func.coalesce(drafts.c.not_before, "") <= stamp(now)
     return list(connection.execute(query.where(hour)).scalars())
 
 
 def next_hour(connection: Connection, now: datetime) -> datetime | None:
     """When the next approved draft or expiry wants attention; None when nothing waits."""
-    approved = select(func.min(drafts.c.not_before)).where(
+    hour = select(func.min(drafts.c.not_before)).where(
         drafts.c.state == State.APPROVED, drafts.c.not_before > stamp(now)
     )
-    expiring = select(func.min(drafts.c.expires)).where(drafts.c.state.in_((State.PENDING, State.APPROVED)))
-    found = [
-        at for at in (connection.execute(approved).scalar(), connection.execute(expiring).scalar()) if at
-    ]
+    expiries = (select(func.min(drafts.c.expires)).where(drafts.c.state == state) for state in WAITING)
+    found = [at for query in (hour, *expiries) if (at := connection.execute(query).scalar())]
     return parse(min(found)) if found else None
+
+
+def kind_of(connection: Connection, draft: str) -> Kind:
+    """The kind of a draft's newest revision, as it was when the revision was made."""
+    query = select(kinds.c.body).join(
+        drafts, (drafts.c.kind == kinds.c.name) & (drafts.c.source == kinds.c.source)
+    )
+    body = connection.execute(query.where(drafts.c.id == draft)).scalar_one()
+    return Kind.model_validate_json(body)
+
+
+def kinds_waiting(connection: Connection) -> list[Kind]:
+    """The kinds, each as its code was, of the drafts that wait for a yes or for their delivery."""
+    named = select(drafts.c.kind, drafts.c.source).where(drafts.c.state.in_(WAITING)).distinct().subquery()
+    query = select(kinds.c.body).join(
+        named, (named.c.kind == kinds.c.name) & (named.c.source == kinds.c.source)
+    )
+    return [Kind.model_validate_json(body) for body in connection.execute(query).scalars()]
+
+
+def waiting_for(connection: Connection, kind: Kind) -> list[str]:
+    """The drafts of that kind, as its code was, that wait for a yes or for their delivery."""
+    query = select(drafts.c.id).where(drafts.c.state.in_(WAITING))
+    return list(
+        connection.execute(query.where(drafts.c.kind == kind.name, drafts.c.source == kind.source)).scalars()
+    )
+
+
+def unrevise(tx: Transaction, draft: str, reason: str) -> None:
+    """Return a draft whose revision came to nothing; one that is not being revised is left alone."""
+    row = held(tx.connection, draft)
+    if row.state is State.REVISING:
+        move(tx, row, State.PENDING, note=reason)
+        tx.tell("draft.returned", draft=draft, digest=row.digest, reason=reason)
 
 
 def _held() -> Select[Any]:
@@ -269,6 +332,11 @@ def _as_held(row: Row[Any]) -> Held:
         approved=row.approved,
         not_before=parse(row.not_before) if row.not_before else None,
     )
+
+
+def _know(tx: Transaction, kind: Kind) -> None:
+    row = upsert(kinds).values(name=kind.name, source=kind.source, body=kind.model_dump_json())
+    tx.connection.execute(row.on_conflict_do_nothing())
 
 
 def _keep(tx: Transaction, draft: str, number: int, content: bytes, *, origin: str, by: str | None) -> None:

@@ -20,13 +20,18 @@ def count(connection: Connection, since: datetime) -> dict[str, Any]:
     missed = select(slots.c.task, func.sum(slots.c.count)).where(
         slots.c.recorded >= stamp(since), slots.c.outcome.startswith("missed")
     )
-    by_state = select(drafts.c.state, func.count()).group_by(drafts.c.state)
     counted: dict[str, dict[str, int]] = {}
     for task, status, number in connection.execute(by_status.group_by(runs.c.task, runs.c.status)):
         counted.setdefault(task, {})[status] = number
     return {
         "runs": counted,
-        "missed": dict(connection.execute(missed.group_by(slots.c.task)).all()),
-        "drafts": dict(connection.execute(by_state).all()),
+        "missed": {row[0]: row[1] for row in connection.execute(missed.group_by(slots.c.task))},
+        "drafts": by_state(connection),
         "cost_usd": float(spent_since(connection, since)),
     }
+
+
+def by_state(connection: Connection) -> dict[str, int]:
+    """How many drafts are in each state now."""
+    query = select(drafts.c.state, func.count()).group_by(drafts.c.state)
+    return {row[0]: row[1] for row in connection.execute(query)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -10,16 +11,18 @@ from sqlalchemy import Connection, Row, func, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from runner.clock import parse, stamp
+from runner.store import drafts
 from runner.store.drafts import only
 from runner.store.schema import calls, runs, spending, tasks
 
 if TYPE_CHECKING:
-    from datetime import datetime, timedelta
+    from datetime import datetime
 
     from runner.store.store import Transaction
 
 NANO = Decimal(10) ** 9
 OPEN = ("queued", "running")  #: the statuses of a run that has not ended
+GOOD = ("ok", "degraded")  #: the statuses of a run that made what it should
 
 
 def add(
@@ -30,10 +33,13 @@ def add(
     slot: str | None = None,
     revises: str | None = None,
     feedback: str | None = None,
-) -> None:
-    """Queue a run. Raises an integrity error when the slot has started one before."""
+    not_before: datetime | None = None,
+) -> bool:
+    """Queue a run, at once or not before an instant; False when its slot has started one already."""
     row = {"id": run, "task": task, "slot": slot, "revises": revises, "feedback": feedback}
-    tx.connection.execute(insert(runs).values(status="queued", created=stamp(tx.now), **row))
+    hour = stamp(not_before) if not_before else None
+    query = upsert(runs).values(status="queued", created=stamp(tx.now), not_before=hour, **row)
+    return bool(tx.connection.execute(query.on_conflict_do_nothing(index_elements=["task", "slot"])).rowcount)
 
 
 def begin(tx: Transaction, run: str, inputs: dict[str, Any]) -> Row[Any] | None:
@@ -73,6 +79,11 @@ def retry(tx: Transaction, run: str, error: str, after: timedelta, status: str =
     return True
 
 
+def interrupted(tx: Transaction, run: str) -> None:
+    """Queue a run for another attempt after a crash."""
+    retry(tx, run, "the runner ended while it was under way", timedelta(0), "interrupted")
+
+
 def finish(
     tx: Transaction, run: str, status: str, error: str | None = None, *, was: str = "running", **details: Any
 ) -> bool:
@@ -81,8 +92,10 @@ def finish(
         return False
     row = get(tx.connection, run)
     cost, tokens_in, tokens_out = bill(tx.connection, run)
+    if row.revises and status not in GOOD:
+        drafts.unrevise(tx, row.revises, f"the revision came to nothing: {error or status}")
     seconds = (tx.now - parse(row.started)).total_seconds() if row.started else 0.0
-    level = "info" if status in {"ok", "degraded"} else "error"
+    level = "info" if status in GOOD else "error"
     tx.tell(
         "run.finished",
         level=level,
@@ -127,10 +140,10 @@ def running(connection: Connection) -> list[Row[Any]]:
     return list(connection.execute(select(runs).where(runs.c.status == "running")))
 
 
-def is_open(connection: Connection, task: str) -> int:
-    """How many runs of the task wait or are under way."""
-    query = select(func.count()).select_from(runs).where(runs.c.task == task, runs.c.status.in_(OPEN))
-    return connection.execute(query).scalar_one()
+def is_open(connection: Connection, task: str) -> bool:
+    """Whether a run of the task waits or is under way; one that revises a draft doesn't count."""
+    query = select(runs.c.id).where(runs.c.task == task, runs.c.status.in_(OPEN), runs.c.revises.is_(None))
+    return connection.execute(query.limit(1)).first() is not None
 
 
 def recent(connection: Connection, task: str | None = None, limit: int = 20) -> list[Row[Any]]:
@@ -171,6 +184,12 @@ def answered(
     )
     changed = {name: row.excluded[name] for name in ("digest", "question", "answer", "finished")}
     tx.connection.execute(row.on_conflict_do_update(index_elements=["run", "position"], set_=changed))
+
+
+def unfit(tx: Transaction, run: str, position: int) -> None:
+    """Let a later attempt ask anew: the answer is paid for, and no use."""
+    guard = (calls.c.run == run, calls.c.position == position)
+    tx.connection.execute(update(calls).where(*guard).values(digest=""))
 
 
 def call(connection: Connection, run: str, position: int) -> Row[Any] | None:

@@ -114,6 +114,7 @@ drafts = Table(
     Column("place", Integer, nullable=False),  #: its index among what the run returned
     Column("call", Integer),  #: position of the Claude call that wrote it; NULL: none
     Column("kind", Text, nullable=False),
+    Column("source", Text, nullable=False),  #: digest of the kind's code that the newest revision names
     Column("state", Text, nullable=False),
     Column("revision", Integer, nullable=False),
     Column("digest", Text, nullable=False),
@@ -126,7 +127,17 @@ drafts = Table(
     Column("note", Text),  #: why it came back, or how it ended
 )
 Index("drafts_by_state", drafts.c.state, drafts.c.created)
+Index("drafts_by_expiry", drafts.c.state, drafts.c.expires)
 Index("drafts_by_task", drafts.c.task, drafts.c.state)
+
+kinds = Table(
+    "kinds",
+    METADATA,
+    Column("name", Text, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("body", Text, nullable=False),  #: the kind as JSON, as it was when a revision first named it
+    PrimaryKeyConstraint("name", "source"),
+)
 
 revisions = Table(
     "revisions",

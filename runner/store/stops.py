@@ -31,6 +31,12 @@ def latched(connection: Connection) -> Latch | None:
     return Latch(*row) if row else None
 
 
+def last_release(connection: Connection) -> str:
+    """When the last stop was released; empty when none ever was."""
+    query = select(stops.c.released).where(stops.c.released.is_not(None)).order_by(stops.c.id.desc()).limit(1)
+    return connection.execute(query).scalar() or ""
+
+
 def engage(tx: Transaction, reason: str, by: str) -> bool:
     """Latch the stop, void each approval not yet begun; False when it was engaged already."""
     if latched(tx.connection):

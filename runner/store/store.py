@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 from sqlalchemy import Connection, Engine, create_engine, event, func, insert, make_url, select, text
-from sqlalchemy.exc import DatabaseError
+from sqlalchemy.exc import DatabaseError, OperationalError
 
 from runner.clock import Clock, stamp
 from runner.errors import StoreError
 from runner.store.schema import events, migrate
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from datetime import datetime
 
 ALPHABET = "23456789abcdefghjkmnpqrstvwxyz"  #: of ids; without what is easily misread
@@ -35,9 +35,11 @@ class Transaction:
 
     connection: Connection
     now: datetime
+    is_rehearsal: bool = False  #: then each event says so
 
     def tell(self, name: str, *, level: str = "info", **details: Any) -> None:
         """Put an event on record with this transaction; details that are None are left out."""
+        details["rehearsal"] = self.is_rehearsal or None
         known = {key: value for key, value in details.items() if value is not None}
         body = {"ts": stamp(self.now), "event": name, "level": level, **known}
         self.connection.execute(insert(events).values(body=orjson.dumps(body, default=str).decode()))
@@ -46,9 +48,11 @@ class Transaction:
 class Store:
     """The truth, in one database. Committing is what makes a thing so."""
 
-    def __init__(self, url: str, clock: Clock | None = None) -> None:
+    def __init__(self, url: str, clock: Clock | None = None, *, is_rehearsal: bool = False) -> None:
         self.clock = clock or Clock()
         self.url = url
+        self.is_rehearsal = is_rehearsal
+        self.committed: Callable[[], None] = _nobody  #: called after each change that was made here
         self._engine = _engine(url)
 
     def open(self) -> None:
@@ -69,19 +73,40 @@ class Store:
     @contextmanager
     def change(self) -> Iterator[Transaction]:
         """A transaction that writes: committed as a whole at the end, or not at all."""
-        with self._engine.begin() as connection:
-            yield Transaction(connection, self.clock.now())
+        with self._said(), self._engine.begin() as connection:
+            yield Transaction(connection, self.clock.now(), self.is_rehearsal)
+        self.committed()
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """A connection that only reads, and never waits for a writer."""
-        with self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        with (
+            self._said(),
+            self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection,
+        ):
             yield connection
+
+    @contextmanager
+    def _said(self) -> Iterator[None]:
+        """The database's own troubles in the owner's words."""
+        try:
+            yield
+        except OperationalError as error:
+            file = make_url(self.url).database
+            raise StoreError(
+                f"the store {file} can't be used now: {error.orig}. What was not said to be done was not done"
+            ) from error
 
     def tell(self, name: str, *, level: str = "info", **details: Any) -> None:
         """Put an event on record by itself."""
         with self.change() as tx:
             tx.tell(name, level=level, **details)
+
+    def version(self) -> int:
+        """A number that changes when another process has committed."""
+        with self.read() as connection:
+            number: int = connection.execute(text("PRAGMA data_version")).scalar_one()
+            return number
 
     def last_seq(self) -> int:
         """The number of the newest event; 0 when there is none."""
@@ -117,10 +142,16 @@ class Store:
         self._engine.dispose()
 
 
+def _nobody() -> None:
+    """Nobody waits for changes."""
+
+
 def _engine(url: str) -> Engine:
     if not url.startswith("sqlite"):
         raise StoreError(f"RUNNER_DATABASE_URL={make_url(url)!r}: only sqlite:///… works so far")
-    engine = create_engine(url, connect_args={"timeout": BUSY_MS / 1000, "check_same_thread": False})
+    engine = create_engine(
+        url, connect_args={"timeout": BUSY_MS / 1000, "check_same_thread": False}, pool_use_lifo=True
+    )
 
     @event.listens_for(engine, "connect")
     def prepare(connection: Any, record: Any) -> None:

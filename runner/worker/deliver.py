@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import importlib
+import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict
 
-from runner.draft import Draft
 from runner.errors import NotDelivered
 from runner.worker.channel import Channel
 from runner.worker.child import complaint
-from runner.worker.load import module_at
+from runner.worker.load import kinds_of, module_at, source
 
 if TYPE_CHECKING:
     import socket
 
     import httpx
+
+    from runner.draft import Draft
 
 TIMEOUT_S = 30.0  #: of each request a delivery makes
 
@@ -118,14 +120,17 @@ def _draft(order: dict[str, Any]) -> Draft:
     """The draft, from the bytes that were approved; raises `NotDelivered` when its class is not what was shown."""
     if hashlib.sha256(order["content"].encode()).hexdigest() != order["digest"]:
         raise NotDelivered("the bytes are not those that were approved")
+    tasks = Path(order["tasks"])
     if order["file"]:
-        module = module_at(Path(order["tasks"]), order["file"])
+        module = module_at(tasks, order["file"])
+        if source(tasks, module) != order["source"]:
+            raise NotDelivered("the kind's code changed after the approval")
     else:
         module = importlib.import_module(order["module"])
-    kind = getattr(module, order["title"], None)
-    if not (isinstance(kind, type) and issubclass(kind, Draft)):
+    kind = next((kind for kind in kinds_of(module) if kind.__name__ == order["title"]), None)
+    if kind is None:
         raise NotDelivered(f"{order['file'] or order['module']} no longer has a kind {order['title']}")
-    return kind.model_validate(order["fields"])
+    return kind.model_validate_json(json.dumps(order["fields"]))
 
 
 async def _no_tools(name: str, args: dict[str, Any]) -> tuple[str, bool]:

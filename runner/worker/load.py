@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import importlib
 import importlib.util
+import inspect
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from runner.draft import Draft
 from runner.errors import CatalogError
 
 if TYPE_CHECKING:
@@ -47,3 +49,9 @@ def source(tasks: Path, module: ModuleType) -> str:
         name = str(path.relative_to(root)) if path.is_relative_to(root) else path.name
         total.update(f"{name}\0{len(content)}\0".encode() + content)
     return total.hexdigest()
+
+
+def kinds_of(module: ModuleType) -> list[type[Draft]]:
+    """The kinds that a module names, its own and those it imports."""
+    found = [value for value in vars(module).values() if inspect.isclass(value) and issubclass(value, Draft)]
+    return [kind for kind in dict.fromkeys(found) if kind is not Draft]

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import inspect
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runner.declare import Task
-from runner.draft import Draft, Kind
+from runner.draft import BUILT_IN, Draft, Kind
 from runner.worker.channel import Channel
 from runner.worker.child import complaint
-from runner.worker.load import module_at, source
+from runner.worker.load import kinds_of, module_at, source
 
 if TYPE_CHECKING:
     import socket
@@ -54,12 +53,6 @@ def _tasks(module: ModuleType) -> list[dict[str, Any]]:
     ]
 
 
-def kinds_of(module: ModuleType) -> list[type[Draft]]:
-    """The kinds that a module names, its own and those it imports."""
-    found = [value for value in vars(module).values() if inspect.isclass(value) and issubclass(value, Draft)]
-    return [kind for kind in dict.fromkeys(found) if kind is not Draft]
-
-
 def _kind(kind: type[Draft], file: str, code: str) -> dict[str, Any]:
     is_built_in = kind.__module__.startswith("runner.")
     described = Kind(
@@ -68,7 +61,7 @@ def _kind(kind: type[Draft], file: str, code: str) -> dict[str, Any]:
         module=kind.__module__,
         file=None if is_built_in else file,
         schema_=kind.model_json_schema(),
-        source=f"runner {version('signoff-runner')}" if is_built_in else code,
+        source=BUILT_IN if is_built_in else code,
         secrets=kind.secrets,
         writes=kind.writes,
         account=kind.account,

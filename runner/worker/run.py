@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import json
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -149,7 +150,16 @@ class Run:
             effort=effort,
             tools=self._tools.offer(tools),
         )
-        return text if returns is str else _parsed(returns, text, position)
+        if returns is str:
+            return text
+        try:
+            value = _parsed(returns, text, "Claude's answer")
+        except DraftError:
+            self._channel.tell("unfit", position=position)
+            raise
+        if isinstance(value, Draft):
+            value._call = position  # noqa: SLF001 - the runner's own mark on the runner's own class
+        return value
 
     async def fetch(self, url: str) -> Page:
         """Get a page that the task's `reads` allow; raises `FetchError` otherwise, or when it can't be had."""
@@ -165,16 +175,13 @@ class Run:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
 
-def _parsed(returns: type[M], text: str, position: int) -> M:
+def _parsed(returns: type[M], text: str, what: str) -> M:
     try:
-        value = returns.model_validate_json(text)
+        return returns.model_validate_json(text)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
-        raise DraftError(f"Claude's answer is no {returns.__name__}: {where}: {first['msg']}") from error
-    if isinstance(value, Draft):
-        value._call = position  # noqa: SLF001 - the runner's own mark on the runner's own class
-    return value
+        raise DraftError(f"{what} is no {returns.__name__}: {where}: {first['msg']}") from error
 
 
 class Tools:
@@ -259,6 +266,7 @@ def _item(item: Any) -> dict[str, Any]:
             return {"alert": item.text}
         case Draft():
             fields = item.model_dump(mode="json")
+            _parsed(type(item), json.dumps(fields), "the draft")  # a copy with other fields was never checked
             return {"draft": item.kind(), "fields": fields, "call": item._call}  # noqa: SLF001
     raise RunError(
         f"the task returned {type(item).__name__} ({item!r:.80}); "

@@ -2,6 +2,9 @@
 
 It forks when it is told to, says which child has ended, and lets the kernel forget a child only when the supervisor
 says so: until then its pid can't be given to another process, so that a kill never meets a stranger.
+
+It is the watchdog too: it looks for STOP by itself, forks nothing while STOP is there, and kills every child, should
+the supervisor be too busy or too ill to do so. A delivery that has begun is left its ten seconds.
 """
 
 from __future__ import annotations
@@ -14,11 +17,38 @@ import select
 import signal
 import socket
 import sys
+import time
+from pathlib import Path
 from typing import NoReturn
 
+from runner.stop import GRACE_S, sight
 from runner.worker import child, limits
 
 MESSAGE_MAX = 4096
+LOOK_MS = 100  #: how often it looks for STOP while there are children
+
+
+class Live:
+    """The children that have not ended: which is which, and which are spared by STOP for a while."""
+
+    def __init__(self, stop: Path | None) -> None:
+        self.numbers: dict[int, int] = {}  #: by pid
+        self.spared: set[int] = set()  #: numbers of deliveries that have begun
+        self._stop = stop
+        self._seen: float | None = None
+
+    def is_stopped(self) -> bool:
+        """Whether STOP is there, or may be; kills what must not live beside it."""
+        if self._stop is None or sight(self._stop) is None:
+            self._seen = None
+            return False
+        self._seen = self._seen or time.monotonic()
+        has_had_its_time = time.monotonic() - self._seen > GRACE_S
+        for pid, number in self.numbers.items():
+            if number not in self.spared or has_had_its_time:
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.killpg(pid, signal.SIGKILL)
+        return True
 
 
 def main() -> NoReturn:
@@ -31,12 +61,13 @@ def main() -> NoReturn:
     signal.signal(signal.SIGCHLD, lambda *_: None)
     gc.freeze()  # what is shared with the children stays shared
     control.send(b'{"op": "ready"}')
-    live: dict[int, int] = {}
+    live = Live(Path(sys.argv[3]) if sys.argv[3] else None)
     poll = select.poll()
     poll.register(control, select.POLLIN)
     poll.register(wake_read, select.POLLIN)
     while True:
-        ready = dict(poll.poll())
+        ready = dict(poll.poll(LOOK_MS if live.numbers else None))
+        live.is_stopped()
         if wake_read in ready:
             with contextlib.suppress(BlockingIOError):
                 os.read(wake_read, 4096)
@@ -45,22 +76,34 @@ def main() -> NoReturn:
             _obey(control, live, (wake_read, wake_write))
 
 
-def _obey(control: socket.socket, live: dict[int, int], wake: tuple[int, int]) -> None:
+def _obey(control: socket.socket, live: Live, wake: tuple[int, int]) -> None:
     data, descriptors, _, _ = socket.recv_fds(control, MESSAGE_MAX, 2)
     if not data:
         os._exit(0)
     message = json.loads(data)
-    if message["op"] == "reap":
-        os.waitpid(message["pid"], 0)
+    match message["op"]:
+        case "reap":
+            os.waitpid(message["pid"], 0)
+        case "spare":
+            live.spared.add(message["child"])
+        case "fork":
+            _fork(control, live, wake, message["child"], descriptors)
+    for descriptor in descriptors:
+        os.close(descriptor)
+
+
+def _fork(
+    control: socket.socket, live: Live, wake: tuple[int, int], number: int, descriptors: list[int]
+) -> None:
+    if live.is_stopped():
+        control.send(json.dumps({"op": "refused", "child": number}).encode())
         return
     parent = os.getpid()
     pid = os.fork()
     if not pid:
         _become(control, descriptors, wake, parent)
-    for descriptor in descriptors:
-        os.close(descriptor)
-    live[pid] = message["child"]
-    control.send(json.dumps({"op": "forked", "child": message["child"], "pid": pid}).encode())
+    live.numbers[pid] = number
+    control.send(json.dumps({"op": "forked", "child": number, "pid": pid}).encode())
 
 
 def _become(control: socket.socket, descriptors: list[int], wake: tuple[int, int], parent: int) -> NoReturn:
@@ -87,11 +130,12 @@ def _become(control: socket.socket, descriptors: list[int], wake: tuple[int, int
         os._exit(70)
 
 
-def _report_ended(control: socket.socket, live: dict[int, int]) -> None:
-    for pid in list(live):
+def _report_ended(control: socket.socket, live: Live) -> None:
+    for pid in list(live.numbers):
         ended = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
         if ended is not None:
-            number = live.pop(pid)
+            number = live.numbers.pop(pid)
+            live.spared.discard(number)
             report = {
                 "op": "ended",
                 "child": number,

@@ -1,0 +1,325 @@
+"""The only builder: hands each room its neighbours, and keeps them going while the runner is up."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from contextlib import ExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from runner import lock, lookout, wake
+from runner.broker import Broker
+from runner.catalog import Catalog, Declared, News
+from runner.children import Children
+from runner.claude.ask import Claude
+from runner.claude.budget import Budget
+from runner.claude.price import upper_bound
+from runner.diagnostics import Diagnostics
+from runner.dispatch import Dispatch
+from runner.draft import BUILT_IN
+from runner.errors import AlreadyRunningError, JournalError, RunnerError, StoreError
+from runner.execute import Executor
+from runner.fetch import Fetcher, Place
+from runner.journal import Journal
+from runner.outbox import Outbox
+from runner.review.desk import Desk
+from runner.schedule import Schedule, midnight
+from runner.stop import GRACE_S, Door, Stop, sight
+from runner.store import runs, stops
+from runner.store.store import Store
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Mapping
+    from datetime import timedelta
+    from decimal import Decimal
+    from pathlib import Path
+
+    from runner.draft import Kind
+    from runner.settings import Settings
+
+LOOK_S = 0.5  #: how often the store is looked at where no tap comes
+REHEARSED_AGAIN_S = 0.5  #: before a second attempt in a rehearsal, which nobody should wait for
+REHEARSAL = "rehearsal"  #: the account that every draft of a rehearsal names
+
+
+@dataclass(frozen=True, slots=True)
+class StandIns:
+    """The addresses that take the place of the outside world in a rehearsal."""
+
+    claude: str
+    destination: str
+    every: timedelta | None = None  #: makes each task due so often, whatever it says; None leaves them alone
+
+
+class App:
+    """One project's runner, built and not yet started."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        stand_ins: StandIns | None = None,
+        heard: Callable[[dict[str, Any]], None] | None = None,
+    ) -> None:
+        """`heard` is told each event once it is in the journal."""
+        self.settings, self.stand_ins = settings, stand_ins
+        self.home = settings.home
+        self.store = Store(settings.database, is_rehearsal=stand_ins is not None)
+        self.stop = Stop(self.home / "STOP", self._latch)
+        self.journal = Journal(self.home / "logs", self.store, heard)
+        self.children = Children(self.home / "STOP")
+        every = stand_ins.every if stand_ins else None
+        self.catalog = Catalog(self.home, self.children, self.stop.look, every)
+        self.desk = Desk(self.store, self.stop)
+        self._is_turning = False
+        self._is_recorded = False  # whether the stop that is engaged is in the store
+
+    @property
+    def state_folder(self) -> Path:
+        """Where the runner keeps what is its own."""
+        return self.home / ".runner"
+
+    @asynccontextmanager
+    async def up(self, *, is_scheduled: bool = True) -> AsyncIterator[None]:
+        """Be the one runner of this project while this lasts.
+
+        Without `is_scheduled` no slot fires and nothing is delivered: only runs on demand are carried out. Raises
+        `AlreadyRunningError`, `StoreError` or `JournalError` when it can't begin.
+        """
+        with ExitStack() as stack:
+            stack.enter_context(lock.hold(self.state_folder / "lock"))
+            self._open(stack)
+            self.children.start()
+            try:
+                self._build()
+                await self._begin(is_scheduled=is_scheduled)
+                watching = asyncio.create_task(self._watch())
+                stack.enter_context(lookout.watch(self.home, self.stop.look))
+                stack.enter_context(wake.listen(self.state_folder / "wake", self._soon))
+                try:
+                    yield
+                finally:
+                    watching.cancel()
+                    await asyncio.gather(watching, return_exceptions=True)
+                    await self._end()
+            finally:
+                await self.children.close()
+
+    def _open(self, stack: ExitStack) -> None:
+        self._loop = asyncio.get_running_loop()
+        self.store.open()
+        stack.callback(self.store.close)
+        self.store.check()
+        if not self.journal.open():
+            raise AlreadyRunningError(f"another process writes the journal in {self.journal.folder}")
+        stack.callback(self.journal.close)
+        self.store.committed = self._soon
+        self.diagnostics = Diagnostics(self.store, self._loop, self._secrets())
+        logging.getLogger().addHandler(self.diagnostics)
+        stack.callback(logging.getLogger().removeHandler, self.diagnostics)
+
+    def _secrets(self) -> list[str]:
+        key = self.settings.anthropic_api_key
+        return [key.get_secret_value()] if key else []
+
+    def _build(self) -> None:
+        settings, stand_ins = self.settings, self.stand_ins
+        key = settings.anthropic_api_key.get_secret_value() if settings.anthropic_api_key else None
+        self.claude = Claude(
+            "rehearsal" if stand_ins else key,
+            base_url=stand_ins.claude if stand_ins else settings.anthropic_base_url,
+            concurrency=settings.max_claude_calls,
+            guard=lambda: self.stop.ask(Door.CLAUDE),
+        )
+        self.fetcher = Fetcher(lambda: self.stop.ask(Door.FETCH))
+        if stand_ins:
+            self.fetcher.find = _detour(stand_ins.destination)
+        broker = Broker(
+            self.store,
+            self.stop,
+            self.claude,
+            Budget(settings.daily_budget_usd, self._spent_today),
+            self.fetcher,
+            settings.model,
+            upper_bound,
+        )
+        say = self.diagnostics.say
+        self.executor = Executor(self.home, self.store, self.stop, self.children, broker, self._kinds_of, say)
+        if stand_ins:
+            self.executor.again_s = REHEARSED_AGAIN_S
+        self.dispatch = Dispatch(
+            self.store, self.stop, self.catalog.task, self.executor.carry_out, settings.max_runs
+        )
+        self.schedule = Schedule(self.store, self.stop, settings.zone, settings.daily_budget_usd)
+        self.outbox = Outbox(
+            self.home,
+            self.store,
+            self.stop,
+            self.children,
+            self.journal.sync,
+            self._current,
+            settings.secret,
+            say,
+            stand_ins.destination if stand_ins else "",
+        )
+
+    def _spent_today(self) -> Decimal:
+        with self.store.read() as connection:
+            return runs.spent_since(connection, midnight(self.store.clock.now(), self.settings.zone))
+
+    def _kinds_of(self, task: Declared) -> Mapping[str, Kind]:
+        """The kinds that a task's module knows; in a rehearsal, each draft's account says so."""
+        kinds = self.catalog.kinds_in(task.file)
+        update = {"account": REHEARSAL} if self.stand_ins else {}
+        return {kind.name: kind.model_copy(update=update) for kind in kinds}
+
+    def _current(self, kind: Kind) -> Kind | None:
+        if kind.file is None:
+            return kind.model_copy(update={"source": BUILT_IN})
+        return self.catalog.kind(kind.file, kind.name)
+
+    async def _begin(self, *, is_scheduled: bool) -> None:
+        self._is_scheduled = is_scheduled
+        self._follow_latch()
+        self.stop.look()
+        await self.catalog.scan()
+        self._recover()
+        with self.store.change() as tx:
+            tx.tell(
+                "runner.started", pid=os.getpid(), tasks=sorted(self.catalog.tasks), stopped=self.stop.reason
+            )
+            for broken in self.catalog.broken.values():
+                tx.tell(
+                    "task.broken", level="error", file=broken.file, line=broken.line, reason=broken.reason
+                )
+        if is_scheduled:
+            self.outbox.rebind()
+            self.schedule.start()
+            self.schedule.take(self.catalog.tasks)
+            self.outbox.inquire()
+        self._turn()
+
+    def _recover(self) -> None:
+        """Runs and deliveries that a crash cut off."""
+        with self.store.change() as tx:
+            for row in runs.running(tx.connection):
+                task = self.catalog.tasks.get(row.task)
+                if task is not None and row.attempt <= task.limits.retries and not self.stop.reason:
+                    runs.interrupted(tx, row.id)
+                else:
+                    runs.finish(tx, row.id, "interrupted", "the runner ended while it was under way")
+        self.outbox.recover()
+
+    async def _watch(self) -> None:
+        """Keep up with the folder and with the store, where nothing taps."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._watch_folder())
+            group.create_task(self._watch_store())
+
+    async def _watch_folder(self) -> None:
+        async for news in self.catalog.watch():
+            self._tell(news)
+            if self._is_scheduled:
+                self.schedule.take(self.catalog.tasks, news.gone)
+                self.outbox.rebind()
+
+    async def _watch_store(self) -> None:
+        version = self.store.version()
+        while True:
+            await asyncio.sleep(LOOK_S)
+            if version != (version := self.store.version()):
+                self._soon()
+
+    def _tell(self, news: News) -> None:
+        with self.store.change() as tx:
+            for task in news.loaded:
+                tx.tell("task.loaded", task=task.name, file=task.file, schedule=task.schedule)
+            for name in news.gone:
+                tx.tell("task.removed", task=name)
+            for broken in news.broken:
+                tx.tell(
+                    "task.broken", level="error", file=broken.file, line=broken.line, reason=broken.reason
+                )
+
+    def _soon(self) -> None:
+        """Look around once the loop is free; calls that come together are one."""
+        if not self._is_turning:
+            self._is_turning = True
+            self._loop.call_soon(self._turn)
+
+    def _turn(self) -> None:
+        """Write down what happened, and let go on what may: the heart of the runner."""
+        self._is_turning = False
+        try:
+            self.journal.write()
+        except (JournalError, StoreError) as error:
+            self.stop.engage(str(error))
+        try:
+            self._follow_latch()
+            self.dispatch.look()
+            if self._is_scheduled:
+                self.outbox.look()
+        except StoreError as error:
+            self.stop.engage(str(error))
+
+    def _latch(self, reason: str) -> None:
+        """STOP was seen, by whatever thread: kill first, then write it down."""
+        self._is_recorded = False
+        self.children.kill_all()
+        self._loop.call_soon_threadsafe(self._latched)
+
+    def _latched(self) -> None:
+        self._loop.call_later(GRACE_S, self._grace_is_over)
+        self._soon()
+
+    def _grace_is_over(self) -> None:
+        if self.stop.reason is not None:
+            self.children.kill_all(and_spared=True)
+
+    def _follow_latch(self) -> None:
+        """Make the guard and the store agree: a stop is put on record, a resume is heard."""
+        with self.store.read() as connection:
+            latch = stops.latched(connection)
+        reason = self.stop.reason
+        if latch is not None and reason is None:
+            self.stop.engage(latch.reason)
+            self._is_recorded = True
+        elif latch is not None:
+            self._is_recorded = True
+        elif reason is not None and self._is_recorded and sight(self.stop.path) is None:
+            self.stop.release()
+        elif reason is not None:
+            # its first sight may come before its first word
+            self.stop.explain(sight(self.stop.path) or reason)
+            with self.store.change() as tx:
+                stops.engage(tx, str(self.stop.reason), "the STOP file")
+            self._is_recorded = True
+
+    async def _end(self) -> None:
+        """End in order: no new slot, no new run, no new delivery; then the last word."""
+        self.schedule.close()
+        await self.dispatch.close()
+        await self.outbox.close()
+        await self.claude.close()
+        await self.fetcher.close()
+        self.store.committed = _nothing
+        with suppress(RunnerError):
+            self.diagnostics.flush()
+            self.store.tell("runner.ended", pid=os.getpid())
+            self.journal.sync()
+
+
+def _nothing() -> None:
+    """Nobody looks around any more."""
+
+
+def _detour(address: str) -> Callable[[str, int], Any]:
+    """Find every host at a stand-in's address."""
+    host, _, port = address.removeprefix("http://").partition(":")
+
+    async def find(name: str, number: int) -> Place:
+        return Place(host, int(port), "http")
+
+    return find

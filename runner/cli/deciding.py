@@ -1,0 +1,276 @@
+"""What waits, and deciding on it."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from runner.cli.project import Project, as_json, me, opened
+from runner.cli.project import show as print_out
+from runner.errors import DecisionError
+
+if TYPE_CHECKING:
+    from sqlalchemy import Row
+
+    from runner.review.desk import Sheet
+
+named = click.argument("draft", metavar="ID")
+with_digest = click.option(
+    "--digest", metavar="D", help="Decide only if the draft's digest still begins so; for scripts."
+)
+SHORTEST = 12  #: characters of a digest that name it
+
+
+@click.command()
+@as_json
+@click.option("--all", "wants_all", is_flag=True, help="Also what was decided, newest last.")
+def pending(*, wants_json: bool, wants_all: bool) -> None:
+    """List the drafts that wait for a decision, oldest first."""
+    from runner.gate import OPEN, State
+    from runner.store import drafts
+
+    with opened() as project:
+        with project.store.read() as connection:
+            rows = drafts.listed(connection, frozenset(State) if wants_all else OPEN)
+            found = [_as_dict(row, drafts.fields_of(connection, row.id)) for row in rows]
+        print_out(found, wants_json=wants_json, otherwise=lambda: _table(project, rows, found))
+
+
+def _as_dict(row: Row[Any], fields: dict[str, Any]) -> dict[str, Any]:
+    names = ("id", "task", "kind", "state", "revision", "digest", "created", "expires", "note")
+    return {**{name: getattr(row, name) for name in names}, "fields": fields}
+
+
+def _table(project: Project, rows: list[Row[Any]], found: list[dict[str, Any]]) -> None:
+    from runner.review.console.tables import ago, first_words, table
+
+    now = project.store.clock.now()
+    lines = [
+        (
+            row.id,
+            row.task,
+            row.kind,
+            row.state,
+            ago(row.created, now),
+            ago(row.expires, now),
+            first_words(draft["fields"]),
+        )
+        for row, draft in zip(rows, found, strict=True)
+    ]
+    table(("ID", "task", "kind", "state", "made", "expires", "begins"), lines, empty="nothing waits")
+
+
+@click.command()
+@named
+@as_json
+def show(draft: str, *, wants_json: bool) -> None:
+    """Show a draft whole, exactly as it would be delivered, and all that became of it."""
+    from runner.store import deliveries, drafts
+
+    with opened() as project:
+        sheet = project.desk.sheet(draft)
+        with project.store.read() as connection:
+            row = drafts.get(connection, sheet.held.id)
+            attempts = deliveries.of(connection, sheet.held.id)
+        tried = [
+            {name: getattr(each, name) for name in ("started", "finished", "outcome", "key")}
+            | {"receipt": json.loads(each.receipt) if each.receipt else None}
+            for each in attempts
+        ]
+        whole = {
+            **_as_dict(row, sheet.fields),
+            "rendering": sheet.rendering,
+            "run": row.run,
+            "deliveries": tried,
+        }
+        print_out(whole, wants_json=wants_json, otherwise=lambda: _print(sheet, tried))
+
+
+def _print(sheet: Sheet, tried: list[dict[str, Any]]) -> None:
+    from runner.draft import visible
+
+    held = sheet.held
+    click.echo(sheet.rendering)
+    click.echo(f"\n{held.id} of task {sheet.task} is {held.state}; digest {held.digest}")
+    if sheet.note:
+        click.echo(f"note: {visible(sheet.note)}")
+    for each in tried:
+        receipt = each["receipt"] or {}
+        told = receipt.get("url") or receipt.get("detail") or ""
+        click.echo(
+            f"delivery of {each['started']}: {each['outcome'] or 'under way'} {visible(told)}".rstrip()
+        )
+
+
+@click.command()
+@named
+@with_digest
+@click.option(
+    "--at", "hour", metavar="WHEN", help="Deliver not before: 09:00 (the next one) or 2026-12-24T09:00."
+)
+def approve(draft: str, digest: str | None, hour: str | None) -> None:
+    """Say yes to exactly what is shown now; then, and only then, it is delivered.
+
+    Shows the whole draft and asks. A script that has read the draft names its digest instead: --digest.
+    """
+    with opened(writes=True) as project:
+        sheet = project.desk.sheet(draft)
+        not_before = _hour(project, hour) if hour else None
+        seen = _named(sheet, digest) if digest else _seen(sheet, "Approve exactly this?")
+        project.desk.approve(sheet.held.id, seen, me(), not_before=not_before)
+    when = (
+        f"; it goes out at {not_before.astimezone(project.settings.zone):%a %d %b %H:%M}"
+        if not_before
+        else ""
+    )
+    click.echo(f"approved {sheet.held.id}{when}. To take that back: runner undo {sheet.held.id}")
+
+
+def _named(sheet: Sheet, digest: str) -> str:
+    """The digest that a script names, which must be the draft's own; a beginning of it will do."""
+    if len(digest) >= SHORTEST and sheet.held.digest.startswith(digest.lower()):
+        return sheet.held.digest
+    short = f"; name at least {SHORTEST} characters of it" if len(digest) < SHORTEST else ""
+    raise DecisionError(
+        f"draft {sheet.held.id} has the digest {sheet.held.digest} now, not {digest}{short}; read it again: "
+        f"runner show {sheet.held.id}"
+    )
+
+
+def _seen(sheet: Sheet, question: str) -> str:
+    """Show all of it, and ask; only a yes comes back from here. Silence means no."""
+    if sheet.held.state != "pending":
+        raise DecisionError(f"draft {sheet.held.id} is {sheet.held.state}, not pending")
+    _print(sheet, [])
+    click.confirm(f"\n{question}", abort=True)
+    return sheet.held.digest
+
+
+def _hour(project: Project, text: str) -> datetime:
+    zone, now = project.settings.zone, project.store.clock.now()
+    try:
+        if "T" in text or "-" in text:
+            found = datetime.fromisoformat(text)
+            return (found if found.tzinfo else found.replace(tzinfo=zone)).astimezone(UTC)
+        clock = datetime.strptime(text, "%H:%M").time()  # noqa: DTZ007 - a time of day has no zone yet
+    except ValueError as error:
+        raise click.BadParameter(
+            f"{text!r} is no hour; write 09:00 or 2026-12-24T09:00", param_hint="--at"
+        ) from error
+    today = now.astimezone(zone).replace(hour=clock.hour, minute=clock.minute, second=0, microsecond=0)
+    return (today if today > now else today + timedelta(days=1)).astimezone(UTC)
+
+
+@click.command()
+@named
+@with_digest
+@click.option("--reason", default="", help="Why; the task's next runs are told.")
+def reject(draft: str, digest: str | None, reason: str) -> None:
+    """Say no; the reason reaches the prompt of the task's next runs."""
+    with opened(writes=True) as project:
+        sheet = project.desk.sheet(draft)
+        project.desk.reject(
+            sheet.held.id, _named(sheet, digest) if digest else sheet.held.digest, me(), reason
+        )
+    click.echo(f"rejected {sheet.held.id}" + ("" if reason else "; a reason (--reason) would teach the task"))
+
+
+@click.command()
+@named
+@with_digest
+@click.option("--feedback", required=True, help="What is to change.")
+def revise(draft: str, digest: str | None, feedback: str) -> None:
+    """Send a draft back for another try, with feedback; the result waits as a new revision."""
+    from runner import lock
+
+    with opened(writes=True) as project:
+        sheet = project.desk.sheet(draft)
+        seen = _named(sheet, digest) if digest else sheet.held.digest
+        run = project.desk.revise(sheet.held.id, seen, me(), feedback)
+        is_up = lock.holder(project.settings.home / ".runner" / "lock")
+    later = "" if is_up else "; it begins when the runner is up: runner up"
+    click.echo(f"{sheet.held.id} is being revised by run {run}{later}")
+
+
+@click.command()
+@named
+@with_digest
+@click.option(
+    "--set", "values", metavar="FIELD=VALUE", multiple=True, help="A field's new content; repeatable."
+)
+@click.option(
+    "--file",
+    "files",
+    metavar="FIELD=PATH",
+    multiple=True,
+    help="A field's new content from a file; - is standard input.",
+)
+def edit(draft: str, digest: str | None, values: tuple[str, ...], files: tuple[str, ...]) -> None:
+    """Put your own words in a draft's place; the new revision waits for your yes like any other.
+
+    Without --set and --file it opens your editor ($EDITOR).
+    """
+    from runner.review.console import editing
+
+    with opened(writes=True) as project:
+        sheet = project.desk.sheet(draft)
+        seen = _named(sheet, digest) if digest else sheet.held.digest
+        given = [*values, *(_from_file(each) for each in files)]
+        fields = editing.changed(sheet.fields, given) if given else editing.in_editor(sheet.fields)
+        if fields == sheet.fields:
+            click.echo("nothing was changed")
+            return
+        project.desk.edit(sheet.held.id, seen, me(), fields)
+        after = project.desk.sheet(sheet.held.id)
+    click.echo(after.rendering)
+    click.echo(
+        f"\n{after.held.id} has revision {after.held.revision}, digest {after.held.digest}; it waits: runner approve {after.held.id}"
+    )
+
+
+def _from_file(pair: str) -> str:
+    name, _, path = pair.partition("=")
+    try:
+        with click.open_file(path, encoding="utf-8") as file:
+            return f"{name}={file.read()}"
+    except OSError as error:
+        raise click.BadParameter(f"{path}: {error.strerror}", param_hint="--file") from error
+
+
+@click.command()
+@named
+def undo(draft: str) -> None:
+    """Take an approval back, while its delivery has not begun."""
+    with opened(writes=True) as project:
+        sheet = project.desk.sheet(draft)
+        project.desk.undo(sheet.held.id, me())
+    click.echo(f"{sheet.held.id} is pending again")
+
+
+@click.command()
+@named
+@with_digest
+def withdraw(draft: str, digest: str | None) -> None:
+    """Take a draft back without a lesson to its task: neither a yes nor a no."""
+    with opened(writes=True) as project:
+        sheet = project.desk.sheet(draft)
+        project.desk.withdraw(sheet.held.id, _named(sheet, digest) if digest else sheet.held.digest, me())
+    click.echo(f"withdrew {sheet.held.id}")
+
+
+@click.command()
+@named
+@click.option(
+    "--delivered/--not-delivered", "was_delivered", default=None, help="What you found at the destination."
+)
+def resolve(draft: str, *, was_delivered: bool | None) -> None:
+    """Say what became of a delivery whose outcome is unknown, after looking at its destination."""
+    if was_delivered is None:
+        raise click.UsageError("say which: --delivered or --not-delivered")
+    with opened(writes=True) as project:
+        sheet = project.desk.sheet(draft)
+        project.desk.resolve(sheet.held.id, me(), was_delivered=was_delivered)
+    click.echo(f"{sheet.held.id} is {'delivered' if was_delivered else 'pending again'}")

@@ -1,0 +1,87 @@
+"""The project that a command works on: its settings, its store, its desk."""
+
+from __future__ import annotations
+
+import getpass
+import json
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from runner import settings as settings_room
+from runner.errors import SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from runner.review.desk import Desk
+    from runner.settings import Settings
+    from runner.store.store import Store
+
+as_json = click.option("--json", "wants_json", is_flag=True, help="Print one JSON document, for scripts.")
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """What most commands need."""
+
+    settings: Settings
+    store: Store
+    desk: Desk
+
+
+def settings() -> Settings:
+    """The settings of the project in this folder; raises `SettingsError` where there is no project."""
+    home = settings_room.home()
+    if not any((home / name).exists() for name in ("tasks", settings_room.FILE, ".runner")):
+        raise SettingsError(
+            f"there is no project in {home}; go to its folder, set RUNNER_HOME, or begin one: runner init"
+        )
+    return settings_room.load(home)
+
+
+@contextmanager
+def opened(*, writes: bool = False) -> Iterator[Project]:
+    """The project with its store open; what a command `writes` is on record when this ends."""
+    from runner.review.desk import Desk
+    from runner.stop import Stop
+    from runner.store import stops
+    from runner.store.store import Store
+
+    known = settings()
+    store = Store(known.database)
+    store.open()
+
+    def latch(reason: str) -> None:
+        with store.change() as tx:
+            stops.engage(tx, reason, "the STOP file")
+
+    desk = Desk(store, Stop(known.home / "STOP", latch))
+    try:
+        if writes:
+            from runner.record import written
+
+            with written(store, known.home):
+                yield Project(known, store, desk)
+        else:
+            yield Project(known, store, desk)
+    finally:
+        store.close()
+
+
+def me() -> str:
+    """Who decides here: the person whose terminal it is."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        return "the terminal"
+
+
+def show(value: Any, *, wants_json: bool, otherwise: Callable[[], None]) -> None:
+    """Print `value` as JSON where that is wanted, else what `otherwise` prints."""
+    if wants_json:
+        click.echo(json.dumps(value, ensure_ascii=False, indent=2))
+    else:
+        otherwise()

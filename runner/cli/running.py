@@ -1,0 +1,263 @@
+"""Running: the runner itself, one run on demand, a rehearsal, the demo."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+import tempfile
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from runner.cli.project import me, opened, settings
+from runner.errors import RunError, StoppedError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from runner.app import App
+    from runner.catalog import Catalog
+    from runner.settings import Settings
+    from runner.stop import Stop
+    from runner.store.store import Store
+
+POLL_S = 0.05
+DEMO_EVERY = timedelta(seconds=5)
+
+
+@click.command()
+def up() -> None:
+    """Run the project: fire slots, hold drafts, deliver what was approved; until Ctrl-C or SIGTERM."""
+    asyncio.run(_up(settings()))
+
+
+async def _up(known: Settings) -> None:
+    from runner.app import App
+    from runner.review.console.board import Board
+
+    board = Board(known.zone)
+    app = App(known, heard=board.heard)
+    ended = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(number, ended.set)
+    async with app.up():
+        for words in _greeting(app):
+            board.console.print(words, markup=False, soft_wrap=True)
+        _expect(app, board)
+        with board.live(app.catalog, app.store.clock.now):
+            await ended.wait()
+        board.console.print("ending: runs under way are cut off and tried again next time")
+
+
+def _greeting(app: App) -> list[str]:
+    from runner.review.console.board import outlook
+
+    known, tasks = app.settings, app.catalog.tasks
+    lines = [f"runner: {known.home} ({known.timezone})", *outlook(tasks, known.zone, app.store.clock.now())]
+    if known.daily_budget_usd is None:
+        lines.append("No day is bounded in what it may cost; set daily_budget_usd in runner.toml.")
+    else:
+        lines.append(f"A day may cost at most ${known.daily_budget_usd:.2f}, all tasks together.")
+    if known.anthropic_api_key is None:
+        lines.append("There is no ANTHROPIC_API_KEY: what asks Claude will fail until it is in .env.")
+    lines.append("To halt everything: touch STOP (or: runner stop)")
+    return lines
+
+
+def _expect(app: App, board: Any) -> None:
+    from runner.store import drafts
+
+    with app.store.read() as connection:
+        waiting: dict[str, set[str]] = {}
+        for row in drafts.listed(connection):
+            waiting.setdefault(row.task, set()).add(row.id)
+    for task, found in waiting.items():
+        board.expect(task, found)
+
+
+@click.command()
+@click.argument("task")
+def run(task: str) -> int:
+    """Run a task now, wait for its end, and show it.
+
+    With a runner up, that one carries it out; with none, this command does.
+    """
+    from runner import lock
+
+    known = settings()
+    if lock.holder(known.home / ".runner" / "lock"):
+        return asyncio.run(_hand_over(task))
+    return asyncio.run(_run_alone(known, task))
+
+
+async def _hand_over(task: str) -> int:
+    from runner import lock
+    from runner.cli.looking import read_catalog
+    from runner.record import written
+
+    with opened() as project:
+        found = await read_catalog(project.settings.home)
+        with written(project.store, project.settings.home):
+            number = submit(project.store, project.desk.stop, found, task)
+        click.echo(f"run {number} of {task}: handed to the runner that is up")
+        lock_file = project.settings.home / ".runner" / "lock"
+        await _ended(project.store, number, lambda: lock.holder(lock_file) is not None)
+        return _report(project.store, number)
+
+
+async def _run_alone(known: Settings, task: str) -> int:
+    from runner.app import App
+    from runner.review.console.lines import line
+
+    def heard(event: dict[str, Any]) -> None:
+        if event.get("task") == task and (words := line(event, known.zone)):
+            click.echo(words)
+
+    app = App(known, heard=heard)
+    async with _bounded(app, is_scheduled=False):
+        number = submit(app.store, app.stop, app.catalog, task)
+        await _ended(app.store, number)
+        return _report(app.store, number)
+
+
+@asynccontextmanager
+async def _bounded(app: App, *, is_scheduled: bool) -> AsyncIterator[None]:
+    """An app that is up until the work is done, or somebody wants it to end."""
+    task = asyncio.current_task()
+    assert task is not None
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+    try:
+        async with app.up(is_scheduled=is_scheduled):
+            yield
+    except asyncio.CancelledError:
+        raise RunError("broken off; the run is tried again when the runner is up") from None
+
+
+def submit(store: Store, stop: Stop, catalog: Catalog, name: str) -> str:
+    """Queue a run on demand; its id. Raises `RunnerError` when the task must not run now."""
+    from runner.store import drafts, runs, slots, stops
+    from runner.store.store import new_id
+
+    with store.change() as tx:
+        latch = stops.latched(tx.connection)
+        reason = latch.reason if latch else stop.reason
+        if stop.look() or latch:
+            raise StoppedError(f"stopped ({reason}): no run begins; let it go again: runner resume")
+        task = catalog.task(name)
+        if task.name in slots.paused(tx.connection):
+            raise RunError(f"{task.name} is paused; unpause it first: runner unpause {task.name}")
+        waiting, most = drafts.waiting(tx.connection, task.name), task.limits.max_pending
+        if most and waiting >= most:
+            raise RunError(
+                f"{waiting} drafts of {task.name} wait already (max_pending={most}); decide on them first: runner pending"
+            )
+        number = new_id()
+        runs.add(tx, number, task.name)
+    return number
+
+
+async def _ended(store: Store, number: str, is_cared_for: Callable[[], bool] = lambda: True) -> None:
+    """Wait for the end of a run; raises `RunError` when nobody is left who could carry it out."""
+    from runner.store import runs
+
+    while is_cared_for():
+        with store.read() as connection:
+            if runs.get(connection, number).status not in runs.OPEN:
+                return
+        await asyncio.sleep(POLL_S)
+    raise RunError(f"the runner that was up has ended; run {number} begins when it is up again: runner up")
+
+
+def _report(store: Store, number: str) -> int:
+    """Print what a run came to; the exit code for it."""
+    from runner.draft import visible
+    from runner.store import drafts, runs
+
+    with store.read() as connection:
+        row, (cost, _, _) = runs.get(connection, number), runs.bill(connection, number)
+        made = drafts.of_run(connection, number)
+    click.echo(f"run {number}: {row.status}, ${cost:.4f}" + (f": {visible(row.error)}" if row.error else ""))
+    for draft in made:
+        click.echo(f"draft {draft.id} ({draft.kind}) is {draft.state}: runner show {draft.id}")
+    if row.status == "stopped":
+        return StoppedError.exit_code
+    return 0 if row.status in runs.GOOD else 1
+
+
+@click.command()
+@click.argument("task")
+def rehearse(task: str) -> int:
+    """Show what a task would draft, on a stand-in for Claude: at no cost, nothing stored, nothing delivered."""
+    known = settings()
+    with tempfile.TemporaryDirectory(prefix="rehearsal-") as folder:
+        return asyncio.run(_rehearse(known, Path(folder), task))
+
+
+async def _rehearse(known: Settings, folder: Path, task: str) -> int:
+    from runner.draft import render, visible
+    from runner.rehearsal.stage import on_stage
+    from runner.store import drafts
+
+    (folder / "tasks").symlink_to(known.home / "tasks")
+    alerts: list[str] = []
+
+    def heard(event: dict[str, Any]) -> None:
+        if event["event"] == "alert.raised":
+            alerts.append(str(event["text"]))
+
+    async with on_stage(known, folder, heard) as stage, _bounded(app := stage.app, is_scheduled=False):
+        number = submit(app.store, app.stop, app.catalog, task)
+        await _ended(app.store, number)
+        with app.store.read() as connection:
+            contents = [drafts.content(connection, row.id) for row in drafts.of_run(connection, number)]
+        code = _report(app.store, number)
+    for content in contents:
+        click.echo(f"\n{render(content)}")
+    for text in alerts:
+        click.echo(f"\nalert: {visible(text)}")
+    click.echo("\nREHEARSAL: a stand-in took Claude's place; nothing was stored or delivered")
+    return code
+
+
+@click.command()
+@click.option("--tour", is_flag=True, help="Walk through by itself; fails if anything did not happen.")
+def demo(*, tour: bool) -> int:
+    """See the whole way of a draft, on stand-ins for Claude and the world: no key, no cost, nothing leaves."""
+    from runner.rehearsal.tour import walk
+
+    if tour or not (sys.stdin.isatty() and sys.stdout.isatty()):
+        return asyncio.run(walk())
+    with tempfile.TemporaryDirectory(prefix="demo-") as folder:
+        asyncio.run(_demo(Path(folder)))
+    return 0
+
+
+async def _demo(home: Path) -> None:
+    """The runner on stand-ins, and a person who decides."""
+    from runner import settings as settings_room
+    from runner.rehearsal.stage import copy_tasks, on_stage
+    from runner.review.console.attend import Attendant
+
+    known = settings_room.load(home)
+    copy_tasks(home)
+    attendants: list[Attendant] = []
+
+    def heard(event: dict[str, Any]) -> None:
+        for each in attendants:
+            each.heard(event)
+
+    async with on_stage(known, home, heard, every=DEMO_EVERY) as stage:
+        attendant = Attendant(stage.app.desk, known.zone, me())
+        attendants.append(attendant)
+        click.echo(
+            f"A runner in {home}, on stand-ins for Claude and the world: no key, no cost, nothing leaves.\n"
+            f"Each task is due every {DEMO_EVERY.seconds} seconds; what it drafts waits for you here.\n"
+            f"To see it halt, in another terminal: touch {home}/STOP"
+        )
+        async with stage.app.up():
+            await attendant.attend()

@@ -1,0 +1,108 @@
+"""Whose turn it is: starts the queued runs that may start now, oldest first."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from runner.clock import parse, stamp
+from runner.errors import GoneError
+from runner.store import runs, slots
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from datetime import datetime
+
+    from sqlalchemy import Row
+
+    from runner.catalog import Declared
+    from runner.stop import Stop
+    from runner.store.store import Store
+
+
+@dataclass(slots=True)
+class Dispatch:
+    """At most `most` runs at a time; one of each task; one of all that use the same thing."""
+
+    store: Store
+    stop: Stop
+    find: Callable[[str], Declared]  #: the task of that name; raises `GoneError` when there is none
+    carry_out: Callable[[str, Declared], Awaitable[None]]
+    most: int
+    _running: dict[str, Declared] = field(default_factory=dict)  #: by run
+    _work: set[asyncio.Task[None]] = field(default_factory=set)
+    _timer: asyncio.TimerHandle | None = None
+    _is_closed: bool = False
+
+    def look(self) -> None:
+        """Start what may start; end what never will."""
+        if self._is_closed:
+            return
+        with self.store.read() as connection:
+            waiting = runs.queued(connection)
+            paused = slots.paused(connection) if waiting else {}
+        if not waiting:
+            return
+        if self.stop.look():
+            self._end([run.id for run in waiting], "stopped", f"stopped: {self.stop.reason}")
+            return
+        self._wait_for([run.not_before for run in waiting if run.not_before])
+        for run in waiting:
+            self._consider(run, paused)
+
+    def _consider(self, run: Row[Any], paused: dict[str, str]) -> None:
+        is_early = run.not_before and run.not_before > stamp(self.store.clock.now())
+        if is_early or run.id in self._running or run.task in paused or len(self._running) >= self.most:
+            return
+        try:
+            task = self.find(run.task)
+        except GoneError as error:
+            self._end([run.id], "error", str(error))
+            return
+        if self._is_free(task):
+            self._start(run.id, task)
+
+    def _is_free(self, task: Declared) -> bool:
+        taken = {thing for other in self._running.values() for thing in other.limits.uses}
+        is_under_way = any(other.name == task.name for other in self._running.values())
+        return not is_under_way and taken.isdisjoint(task.limits.uses)
+
+    def _start(self, run: str, task: Declared) -> None:
+        self._running[run] = task
+        work = asyncio.get_running_loop().create_task(self._carry_out(run, task))
+        self._work.add(work)
+        work.add_done_callback(self._work.discard)
+
+    async def _carry_out(self, run: str, task: Declared) -> None:
+        try:
+            await self.carry_out(run, task)
+        finally:
+            del self._running[run]
+        self.look()  # whoever waited for it may have its turn
+
+    def _end(self, doomed: list[str], status: str, reason: str) -> None:
+        with self.store.change() as tx:
+            for run in doomed:
+                runs.finish(tx, run, status, reason, was="queued")
+
+    def _wait_for(self, hours: list[str]) -> None:
+        """Look again when the next of these hours has come."""
+        if self._timer is not None:
+            self._timer.cancel()
+        now = self.store.clock.now()
+        if later := [hour for hour in hours if hour > stamp(now)]:
+            self._timer = asyncio.get_running_loop().call_later(_seconds(now, min(later)), self.look)
+
+    async def close(self) -> None:
+        """Cut off what is under way, and wait until it is over."""
+        self._is_closed = True
+        if self._timer is not None:
+            self._timer.cancel()
+        for work in self._work:
+            work.cancel()
+        await asyncio.gather(*self._work, return_exceptions=True)
+
+
+def _seconds(now: datetime, hour: str) -> float:
+    return max(0.0, (parse(hour) - now).total_seconds()) + 0.001

@@ -1,0 +1,375 @@
+"""One run: claim it, fork a child, answer what it asks, and put what it made on record."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from runner.broker import Session, lessons
+from runner.clock import stamp
+from runner.draft import holds_text
+from runner.errors import DraftError, RunError, RunnerError, StoppedError
+from runner.fit import check_fields
+from runner.stop import Door
+from runner.store import drafts, runs
+from runner.store.drafts import Origin
+from runner.store.store import new_id
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from sqlalchemy import Row
+
+    from runner.broker import Broker
+    from runner.catalog import Declared
+    from runner.children import Child, Children
+    from runner.draft import Kind
+    from runner.stop import Stop
+    from runner.store.store import Store, Transaction
+
+AGAIN_S = 5.0  #: before the second attempt; twice as long before each further one
+STATE_MAX = 1 << 20  #: characters of run.state
+ITEMS_MAX = 100  #: drafts and alerts of one run
+ALERT_MAX = 10_000  #: characters of an alert
+ASKING_MAX = 64  #: questions a child may have open at the same time
+RECENT = 20  #: decisions that run.recent tells
+
+#: errors that another attempt would only repeat
+_LASTING = frozenset({"BudgetError", "ClaudeError", "DeclarationError", "StoppedError", "RunError"})
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A draft that a run returned, checked against its kind."""
+
+    kind: Kind
+    fields: dict[str, Any]
+    call: int | None
+    place: int
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """How an attempt ended."""
+
+    status: str
+    error: str | None = None
+    may_help: bool = False  #: whether another attempt could end otherwise
+    alerts: tuple[str, ...] = ()
+    drafts: tuple[Made, ...] = ()
+    state: dict[str, Any] | None = None
+    degraded: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One try of a run: what it is given, and the code that it begins with."""
+
+    row: Row[Any]
+    task: Declared
+    kinds: Mapping[str, Kind]
+    inputs: dict[str, Any]
+    base: Row[Any] | None  #: the draft that is to be written anew; None for an ordinary run
+    fields: dict[str, Any]  #: of that draft, as they stand
+
+    @property
+    def run(self) -> str:
+        """The run's id."""
+        return str(self.row.id)
+
+
+@dataclass(slots=True)
+class Executor:
+    """Carries out runs, each in a child of its own."""
+
+    home: Path
+    store: Store
+    stop: Stop
+    children: Children
+    broker: Broker
+    kinds_of: Callable[[Declared], Mapping[str, Kind]]  #: the kinds that the task's module knows, by name
+    say: Callable[..., None]  #: for diagnostics: level, words, and what they are about
+    again_s: float = AGAIN_S
+
+    async def carry_out(self, run: str, task: Declared) -> None:
+        """Make one attempt of a queued run, to its place on record."""
+        attempt = self._begin(run, task)
+        if attempt is None:
+            return
+        try:
+            verdict = await self._attempt(attempt)
+        except asyncio.CancelledError:
+            self._conclude(attempt, Verdict("interrupted", "the runner ended", may_help=True))
+            raise
+        self._conclude(attempt, verdict)
+
+    def _begin(self, run: str, task: Declared) -> Attempt | None:
+        if self.stop.look():
+            return None
+        with self.store.change() as tx:
+            queued = runs.get(tx.connection, run)
+            row = runs.begin(tx, run, self._inputs(tx, queued))
+            if row is None:
+                return None
+            base = drafts.get(tx.connection, row.revises) if row.revises else None
+            fields = drafts.fields_of(tx.connection, row.revises) if row.revises else {}
+        return Attempt(row, task, self.kinds_of(task), json.loads(row.inputs), base, fields)
+
+    def _inputs(self, tx: Transaction, row: Row[Any]) -> dict[str, Any]:
+        """What the task is given: the same for each attempt, and for each revision of what it made."""
+        if row.revises:
+            first = runs.get(tx.connection, drafts.get(tx.connection, row.revises).run)
+            given: dict[str, Any] = json.loads(first.inputs)
+            return given
+        recent = drafts.lessons(tx.connection, row.task, RECENT)
+        return {
+            "now": stamp(tx.now),
+            "slot": row.slot,
+            "state": runs.state(tx.connection, row.task),
+            "recent": [
+                {"decision": r.decision, "reason": r.reason, "at": r.at, "draft": r.draft} for r in recent
+            ],
+            "lessons": lessons(recent),
+        }
+
+    async def _attempt(self, attempt: Attempt) -> Verdict:
+        """Fork, talk, and hear the outcome; whatever goes wrong becomes the verdict."""
+        limits = attempt.task.limits
+        try:
+            async with self.children.fork(lambda line: self._printed(attempt, line)) as child:
+                async with asyncio.timeout(limits.timeout.total_seconds()):
+                    self.stop.ask(Door.RUN)
+                    await child.send(self._order(attempt))
+                    verdict = await _Talk(self, attempt, child).listen()
+            return self._checked(attempt, verdict)
+        except TimeoutError:
+            sentence = f"it took longer than its timeout of {limits.timeout} and was killed"
+            return Verdict("timeout", sentence, may_help=True)
+        except StoppedError as error:
+            return Verdict("stopped", str(error))
+        except RunnerError as error:
+            return Verdict("error", str(error), may_help=type(error).__name__ not in _LASTING)
+
+    def _order(self, attempt: Attempt) -> dict[str, Any]:
+        folder = self.home / ".runner" / "folders" / attempt.task.name
+        folder.mkdir(parents=True, exist_ok=True)
+        given = {name: attempt.inputs[name] for name in ("now", "slot", "state", "recent")}
+        feedback = attempt.row.feedback
+        return {
+            "op": "run",
+            "memory": attempt.task.limits.memory,
+            "folder": str(folder),
+            "environment": {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "HOME": str(folder), "TZ": "UTC"},
+            "tasks": str(self.home / "tasks"),
+            "file": attempt.task.file,
+            "task": attempt.task.name,
+            "run": attempt.run,
+            "revision": {"fields": attempt.fields, "feedback": feedback} if attempt.base else None,
+            **given,
+        }
+
+    def _printed(self, attempt: Attempt, line: str) -> None:
+        self.say("info", line, task=attempt.task.name, run=attempt.run, source="print")
+
+    def _checked(self, attempt: Attempt, verdict: Verdict) -> Verdict:
+        """A verdict that may be recorded; STOP is asked once more, since a draft recorded is a draft shown."""
+        if verdict.status != "ok":
+            return verdict
+        self.stop.ask(Door.DRAFT)
+        for made in verdict.drafts:
+            check_fields(made.kind, made.fields)
+        if len(json.dumps(verdict.state)) > STATE_MAX:
+            raise RunError(f"run.state is larger than {STATE_MAX >> 20} MB; keep large things in run.folder")
+        return replace(verdict, status="degraded") if verdict.degraded else verdict
+
+    def _conclude(self, attempt: Attempt, verdict: Verdict) -> None:
+        """The outcome, the state and the drafts: all of them in one transaction, or none."""
+        with self.store.change() as tx:
+            is_last = attempt.row.attempt > attempt.task.limits.retries
+            if verdict.may_help and not is_last:
+                pause = timedelta(seconds=self.again_s * 2 ** (attempt.row.attempt - 1))
+                if verdict.status == "interrupted":
+                    pause = timedelta(0)
+                runs.retry(tx, attempt.run, verdict.error or "", pause, verdict.status)
+            elif self._finish(tx, attempt, verdict) and verdict.status in runs.GOOD:
+                self._record(tx, attempt, verdict)
+
+    def _finish(self, tx: Transaction, attempt: Attempt, verdict: Verdict) -> bool:
+        error = verdict.error or "; ".join(verdict.degraded) or None
+        made = [made.kind.name for made in verdict.drafts]
+        return runs.finish(tx, attempt.run, verdict.status, error, made=made or None)
+
+    def _record(self, tx: Transaction, attempt: Attempt, verdict: Verdict) -> None:
+        for text in verdict.alerts:
+            tx.tell("alert.raised", level="warning", task=attempt.task.name, run=attempt.run, text=text)
+        if attempt.base is not None:
+            self._revise(tx, attempt, attempt.base, verdict)
+            return
+        if verdict.state is not None and verdict.state != attempt.inputs["state"]:
+            runs.keep_state(tx, attempt.task.name, verdict.state)
+        for made in verdict.drafts:
+            self._submit(tx, attempt, made)
+
+    def _submit(self, tx: Transaction, attempt: Attempt, made: Made) -> None:
+        limits = attempt.task.limits
+        origin = Origin(task=attempt.task.name, run=attempt.run, place=made.place, call=made.call)
+        draft = new_id()
+        drafts.add(tx, draft, origin, made.kind, made.fields, limits.expires, limits.revisions)
+        if made.kind.auto and not holds_text(made.kind.schema_, made.kind.schema_):
+            drafts.approve(tx, drafts.held(tx.connection, draft), by="auto: it holds no free text")
+
+    def _revise(self, tx: Transaction, attempt: Attempt, base: Row[Any], verdict: Verdict) -> None:
+        """The draft's new revision: what stands in its place among what the run returned, if it is of its kind."""
+        alike = [made for made in verdict.drafts if made.kind.name == base.kind]
+        found = next((made for made in alike if made.place == base.place), alike[0] if alike else None)
+        held = drafts.held(tx.connection, base.id)
+        if found is None:
+            drafts.unrevise(tx, base.id, f"the revision made no {base.kind}")
+            return
+        drafts.revise(
+            tx,
+            held,
+            found.kind,
+            found.fields,
+            origin="revision",
+            event="draft.revised",
+            feedback=attempt.row.feedback,
+            revision_run=attempt.run,
+        )
+
+
+@dataclass(slots=True)
+class _Talk:
+    """What is said between one child and its supervisor."""
+
+    executor: Executor
+    attempt: Attempt
+    child: Child
+    _asking: set[asyncio.Task[None]] = field(default_factory=set)
+    _tools: dict[int, asyncio.Future[tuple[str, bool]]] = field(default_factory=dict)
+    _session: Session = field(init=False)
+
+    def __post_init__(self) -> None:
+        attempt = self.attempt
+        self._session = Session(
+            run=attempt.run,
+            task=attempt.task,
+            lessons=attempt.inputs["lessons"],
+            base=attempt.base.run if attempt.base else None,
+            call=attempt.base.call if attempt.base else None,
+            draft=attempt.fields,
+            feedback=attempt.row.feedback or "",
+            call_tool=self._call_tool,
+        )
+
+    async def listen(self) -> Verdict:
+        """Answer until the outcome is said, or the child is gone."""
+        try:
+            while (message := await self.child.receive()) is not None:
+                if (verdict := self._take(message)) is not None:
+                    return verdict
+        finally:
+            for asking in self._asking:
+                asking.cancel()
+        return await self._missing()
+
+    def _take(self, message: dict[str, Any]) -> Verdict | None:
+        match message.get("op"):
+            case "claude" | "fetch" | "figures":
+                self._answer(message)
+            case "tooled":
+                self._tooled(message)
+            case "unfit":
+                self.executor.broker.forget(self._session, message.get("position"))
+            case "log":
+                self._log(message)
+            case "calling":
+                pass
+            case "outcome":
+                return _outcome(self.attempt, message)
+            case "failed":
+                return _failure(message)
+            case other:
+                raise RunError(f"the child said {other!r}, which means nothing")
+        return None
+
+    def _answer(self, message: dict[str, Any]) -> None:
+        if len(self._asking) >= ASKING_MAX:
+            raise RunError(f"the task asked more than {ASKING_MAX} things at the same time")
+        work = asyncio.get_running_loop().create_task(self._reply(message))
+        self._asking.add(work)
+        work.add_done_callback(self._asking.discard)
+
+    async def _reply(self, message: dict[str, Any]) -> None:
+        try:
+            reply = {"ok": await self.executor.broker.answer(self._session, message)}
+        except RunnerError as error:
+            reply = {"error": str(error), "type": type(error).__name__}
+        await self.child.send({"re": message.get("id"), **reply})
+
+    async def _call_tool(self, name: str, args: dict[str, Any]) -> tuple[str, bool]:
+        number = len(self._tools)
+        answered = self._tools[number] = asyncio.get_running_loop().create_future()
+        await self.child.send({"tool": number, "name": name, "input": args})
+        text, is_error = await answered
+        return text, is_error
+
+    def _tooled(self, message: dict[str, Any]) -> None:
+        asked = self._tools.get(message.get("tool", -1))
+        if asked is not None and not asked.done():
+            asked.set_result((str(message.get("text")), bool(message.get("is_error"))))
+
+    def _log(self, message: dict[str, Any]) -> None:
+        level = "warning" if message.get("level") == "warning" else "info"
+        about = {"task": self.attempt.task.name, "run": self.attempt.run, "details": message.get("details")}
+        self.executor.say(level, str(message.get("message")), source="run.log", **about)
+
+    async def _missing(self) -> Verdict:
+        """The child ended without an outcome."""
+        how = await self.child.ended
+        if self.executor.stop.look():
+            raise StoppedError(f"stopped: {self.executor.stop.reason}")
+        hint = "; perhaps it used more than its memory=" if how == "signal 9" else ""
+        return Verdict("error", f"the child ended without an outcome ({how}){hint}", may_help=True)
+
+
+def _failure(message: dict[str, Any]) -> Verdict:
+    kind, error = str(message.get("kind")), str(message.get("error"))
+    place = f" ({message['file']}:{message['line']})" if message.get("file") else ""
+    return Verdict("error", error + place, may_help=kind not in _LASTING)
+
+
+def _outcome(attempt: Attempt, message: dict[str, Any]) -> Verdict:
+    """What the task returned; raises `RunError` for what no task can return."""
+    made, state = message.get("made"), message.get("state")
+    if not isinstance(made, list) or not isinstance(state, dict) or len(made) > ITEMS_MAX:
+        raise RunError(f"a run may return up to {ITEMS_MAX} drafts and alerts, and keep a dict in run.state")
+    return Verdict(
+        "ok",
+        alerts=tuple(_alert(item["alert"]) for item in made if "alert" in item),
+        drafts=tuple(_made(attempt, place, item) for place, item in enumerate(made) if "draft" in item),
+        state=state,
+        degraded=tuple(str(why) for why in message.get("degraded", ())),
+    )
+
+
+def _alert(text: Any) -> str:
+    if not isinstance(text, str) or len(text) > ALERT_MAX:
+        raise RunError(f"an Alert is a text of at most {ALERT_MAX:,} characters")
+    return text
+
+
+def _made(attempt: Attempt, place: int, item: dict[str, Any]) -> Made:
+    kind = attempt.kinds.get(str(item["draft"]))
+    if kind is None:
+        known = ", ".join(attempt.kinds) or "none"
+        raise DraftError(
+            f"the task returned a {item['draft']}, a kind that tasks/{attempt.task.file} doesn't name; "
+            f"import its class there; it names: {known}"
+        )
+    call = item.get("call")
+    return Made(kind, dict(item["fields"]), call if isinstance(call, int) else None, place)

@@ -1,0 +1,64 @@
+"""The real runner on a stage: everything is real but the addresses of Claude and of the world."""
+
+from __future__ import annotations
+
+import shutil
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import runner
+from runner.app import App, StandIns
+from runner.rehearsal.claude import StandInClaude
+from runner.rehearsal.destination import StandInDestination
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+    from datetime import timedelta
+
+    from runner.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A runner, and the world that it takes for real."""
+
+    app: App
+    claude: StandInClaude
+    destination: StandInDestination
+
+
+@asynccontextmanager
+async def on_stage(
+    settings: Settings,
+    home: Path,
+    heard: Callable[[dict[str, Any]], None],
+    *,
+    every: timedelta | None = None,
+) -> AsyncIterator[Stage]:
+    """An app with the owner's settings, in another folder, on stand-ins that last as long as this."""
+    async with StandInClaude() as claude, StandInDestination() as destination:
+        destination.pages["/"] = "<h1>Example</h1>"
+        there = settings.model_copy(update={"home": home, "database_url": ""})
+        app = App(there, stand_ins=StandIns(claude.url, destination.url, every), heard=heard)
+        yield Stage(app, claude, destination)
+
+
+def shipped() -> Path:
+    """The tasks that come with the runner: in the installed package, or beside it in a clone."""
+    package = Path(runner.__file__).parent
+    installed = package / "shipped"
+    return installed if installed.is_dir() else package.parent / "tasks"
+
+
+def copy_tasks(home: Path) -> list[str]:
+    """Put the shipped tasks into a project, over nothing that is there; the files that were written."""
+    (home / "tasks").mkdir(parents=True, exist_ok=True)
+    written = []
+    for path in sorted(shipped().glob("*.py")):
+        target = home / "tasks" / path.name
+        if not target.exists():
+            shutil.copyfile(path, target)
+            written.append(path.name)
+    return written

@@ -1,0 +1,1 @@
+"""The owner sees, the owner decides: one desk for every surface."""

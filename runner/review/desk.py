@@ -1,0 +1,208 @@
+"""Carries out decisions: each is judged at the gate and committed with its event, or refused in words and on record."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from runner.draft import canonical, render
+from runner.errors import DecisionError, DraftError, RunnerError, StoppedError
+from runner.fit import check_fields
+from runner.gate import (
+    Approve,
+    Change,
+    Decision,
+    Edit,
+    Held,
+    Refusal,
+    Reject,
+    Resolve,
+    Revise,
+    State,
+    Undo,
+    Withdraw,
+    decide,
+)
+from runner.stop import Door, remove_ours
+from runner.store import deliveries, drafts, runs, stops
+from runner.store.store import new_id
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from datetime import datetime
+
+    from runner.stop import Stop
+    from runner.store.store import Store, Transaction
+
+FEEDBACK_MAX = 10_000  #: characters of a reason or of feedback
+LESSON_MAX = 1_500  #: characters of an edit that later runs are told
+
+
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """A draft as it lies before its reviewer."""
+
+    held: Held
+    task: str
+    run: str
+    kind: str
+    created: str
+    note: str  #: why it came back, or how it ended; empty when there is nothing to say
+    fields: dict[str, Any]
+    rendering: str  #: all of the content, exactly as it will be delivered
+
+
+@dataclass(slots=True)
+class Desk:
+    """Where a person's decisions are taken; `by` names the person in each."""
+
+    store: Store
+    stop: Stop
+
+    def sheet(self, draft: str) -> Sheet:
+        """The draft with that id, or whose id begins so; raises `GoneError`."""
+        with self.store.read() as connection:
+            draft = drafts.resolve(connection, draft)
+            row, content = drafts.get(connection, draft), drafts.content(connection, draft)
+            held = drafts.held(connection, draft)
+        fields = json.loads(content)["fields"]
+        return Sheet(held, row.task, row.run, row.kind, row.created, row.note or "", fields, render(content))
+
+    def approve(self, draft: str, digest: str, by: str, *, not_before: datetime | None = None) -> None:
+        """Yes, to exactly that digest; carried out at once, or not before an hour."""
+
+        def carry(tx: Transaction, held: Held) -> None:
+            drafts.approve(tx, held, by, not_before)
+
+        self._decide(draft, Approve(digest, not_before), by, carry)
+
+    def reject(self, draft: str, digest: str, by: str, reason: str = "") -> None:
+        """No, to that digest; the reason reaches the task's next runs."""
+
+        def carry(tx: Transaction, held: Held) -> None:
+            drafts.move(tx, held, State.REJECTED, note=reason or None)
+            drafts.decided(tx, held, "reject", by, reason[:FEEDBACK_MAX])
+            self._tell(tx, "draft.rejected", held, by, reason=reason)
+
+        self._decide(draft, Reject(digest, reason), by, carry)
+
+    def revise(self, draft: str, digest: str, by: str, feedback: str) -> str:
+        """Another try with that feedback; the id of the run that makes it."""
+        if not feedback.strip():
+            raise DraftError("say what is to change: a revision needs feedback")
+        run = new_id()
+
+        def carry(tx: Transaction, held: Held) -> None:
+            drafts.move(tx, held, State.REVISING, revisions_left=held.revisions_left - 1)
+            drafts.decided(tx, held, "revise", by, feedback[:FEEDBACK_MAX])
+            task = drafts.get(tx.connection, held.id).task
+            runs.add(tx, run, task, revises=held.id, feedback=feedback[:FEEDBACK_MAX])
+            self._tell(tx, "draft.revising", held, by, feedback=feedback)
+
+        self._decide(draft, Revise(digest, feedback), by, carry)
+        return run
+
+    def edit(self, draft: str, digest: str, by: str, fields: Mapping[str, Any]) -> str:
+        """The reviewer's own words: a new revision, still to be approved; its digest. Raises `DraftError`."""
+        new = ""
+
+        def carry(tx: Transaction, held: Held) -> None:
+            nonlocal new
+            kind, old = drafts.kind_of(tx.connection, held.id), drafts.fields_of(tx.connection, held.id)
+            check_fields(kind, fields)
+            canonical(draft=held.id, revision=held.revision + 1, kind=kind, fields=fields)
+            new = drafts.revise(tx, held, kind, fields, origin="edit", by=by, event="draft.edited")
+            drafts.decided(tx, held, "edit", by, changes(old, fields))
+
+        self._decide(draft, Edit(digest), by, carry)
+        return new
+
+    def withdraw(self, draft: str, digest: str, by: str) -> None:
+        """Take it back; nobody learns anything from that."""
+
+        def carry(tx: Transaction, held: Held) -> None:
+            drafts.move(tx, held, State.WITHDRAWN, note=f"withdrawn by {by}")
+            self._tell(tx, "draft.withdrawn", held, by)
+
+        self._decide(draft, Withdraw(digest), by, carry)
+
+    def undo(self, draft: str, by: str) -> None:
+        """Take an approval back while its delivery has not begun."""
+
+        def carry(tx: Transaction, held: Held) -> None:
+            drafts.move(tx, held, State.PENDING, note=f"the approval was taken back by {by}")
+            drafts.decided(tx, held, "undo", by)
+            self._tell(tx, "draft.returned", held, by, reason="undone")
+
+        self._decide(draft, Undo(), by, carry)
+
+    def resolve(self, draft: str, by: str, *, was_delivered: bool) -> None:
+        """What a person found out about an uncertain delivery."""
+
+        def carry(tx: Transaction, held: Held) -> None:
+            word = "delivered" if was_delivered else "not delivered"
+            drafts.decided(tx, held, f"resolve: {word}", by)
+            attempt = deliveries.last(tx.connection, held.id)
+            assert attempt is not None
+            if was_delivered:
+                receipt = {"detail": f"{by} saw that it was delivered"}
+                deliveries.conclude(tx, held, attempt.id, State.DELIVERED, receipt=receipt)
+                return
+            drafts.move(tx, held, State.PENDING, note=f"{by} saw that it was not delivered")
+            deliveries.end(tx, attempt.id, "failed")
+            self._tell(tx, "draft.returned", held, by, reason="resolved: not delivered")
+
+        self._decide(draft, Resolve(was_delivered), by, carry)
+
+    def resume(self, by: str) -> bool:
+        """Let the runner go again; False when it was not stopped. Raises `StoppedError` while the STOP file is there.
+
+        A file that `runner stop` wrote is taken away; one that anybody else put there is theirs to remove.
+        """
+        if not remove_ours(self.stop.path):
+            raise StoppedError(
+                f"{self.stop.path} is still there, and the runner did not write it; remove it first"
+            )
+        with self.store.change() as tx:
+            was_stopped = stops.release(tx, by)
+        self.stop.release()
+        return was_stopped
+
+    def _decide(
+        self, draft: str, decision: Decision, by: str, carry: Callable[[Transaction, Held], None]
+    ) -> Change:
+        """Judge, and carry out in the same transaction; a refusal is raised and put on record."""
+        try:
+            self.stop.ask(Door.DECISION)
+            with self.store.change() as tx:
+                if latch := stops.latched(tx.connection):
+                    raise StoppedError(f"stopped ({latch.reason}): nothing is decided until `runner resume`")
+                held = drafts.held(tx.connection, draft)
+                verdict = decide(held, decision, tx.now)
+                if isinstance(verdict, Refusal):
+                    raise DecisionError(verdict.reason)
+                carry(tx, held)
+                return verdict
+        except RunnerError as error:
+            word = type(decision).__name__.lower()
+            self.store.tell(
+                "decision.refused", level="warning", draft=draft, decision=word, by=by, reason=str(error)
+            )
+            raise
+
+    def _tell(self, tx: Transaction, event: str, held: Held, by: str, **details: Any) -> None:
+        task = drafts.get(tx.connection, held.id).task
+        tx.tell(event, draft=held.id, task=task, digest=held.digest, by=by, **details)
+
+
+def changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
+    """What an edit changed, for the runs to come: the lines that went and those that came."""
+    lines = []
+    for name in new:
+        before, after = (str(fields.get(name, "")).splitlines() for fields in (old, new))
+        if before != after:
+            different = [line for line in difflib.ndiff(before, after) if line[:2] in {"- ", "+ "}]
+            lines += [f"the owner changed {name}:", *different]
+    return "\n".join(lines)[:LESSON_MAX]

@@ -1,0 +1,316 @@
+"""The command line, as its owner types it: real processes, exit codes, JSON, and sentences instead of tracebacks."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from modules import note
+
+from runner.testing import rehearsal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+RUNNER = str(Path(sys.executable).with_name("runner"))
+
+
+def runner(home: Path, *words: str, typed: str = "", code: int = 0) -> str:
+    """What a command prints; it must end with that code, and never with a traceback."""
+    done = subprocess.run(
+        [RUNNER, *words],
+        cwd=home,
+        input=typed,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+        env=environment(),
+    )
+    told = done.stdout + done.stderr
+    assert "Traceback" not in told, told
+    assert done.returncode == code, told
+    return told
+
+
+def environment() -> dict[str, str]:
+    kept = {
+        name: value for name, value in os.environ.items() if not name.startswith(("RUNNER_", "ANTHROPIC_"))
+    }
+    return {**kept, "COLUMNS": "200"}
+
+
+def listed(home: Path, *words: str) -> Any:
+    return json.loads(runner(home, *words, "--json"))
+
+
+@contextmanager
+def up(home: Path) -> Iterator[subprocess.Popen[str]]:
+    """`runner up`, ready; it must end in order within five seconds of SIGTERM."""
+    process = subprocess.Popen(
+        [RUNNER, "up"],
+        cwd=home,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=environment(),
+    )
+    assert process.stdout is not None
+    try:
+        for line in process.stdout:
+            if "the runner is ready" in line:
+                break
+        yield process
+    finally:
+        process.send_signal(signal.SIGTERM)
+        told, _ = process.communicate(timeout=5)
+    assert process.returncode == 0, told
+    assert "the runner has ended" in told
+
+
+async def with_drafts(home: Path, count: int = 1) -> list[str]:
+    """A project whose task has made drafts; their ids."""
+    (home / "tasks").mkdir()
+    (home / "tasks" / "note.py").write_text(
+        note(f"return [Note(text=f'hello {{n}}') for n in range({count})]")
+    )
+    async with rehearsal(home, is_scheduled=False) as it:
+        await it.run("note")
+        return [sheet.held.id for sheet in it.waiting()]
+
+
+def test_init_makes_a_project_and_overwrites_nothing(tmp_path: Path) -> None:
+    (tmp_path / "runner.toml").write_text("timezone = 'Europe/Berlin'\n")
+    told = runner(tmp_path, "init")
+    assert "wrote tasks/linkedin_post.py" in told
+    assert "runner.toml" not in told
+    assert "wrote" not in runner(tmp_path, "init")
+    assert "4 tasks are sound, 0 modules are broken" in runner(tmp_path, "check")
+    assert (tmp_path / ".env").stat().st_mode & 0o077 == 0
+
+
+def test_tasks_are_listed_with_schedule_and_next_slots(tmp_path: Path) -> None:
+    runner(tmp_path, "init")
+    (tmp_path / "tasks" / "bad.py").write_text("import nowhere\n")
+    runner(tmp_path, "pause", "daily_digest")
+    rows = listed(tmp_path, "tasks")
+    digest = next(row for row in rows if row["name"] == "daily_digest")
+    assert (digest["schedule"], len(digest["next"]), digest["paused"], digest["sealed"]) == (
+        "At 07:00 every day",
+        3,
+        True,
+        True,
+    )
+    assert "No module named 'nowhere'" in rows[-1]["broken"]
+    told = runner(tmp_path, "tasks")
+    assert "At 07:00 every day" in told
+    assert "paused" in told
+    assert json.loads(runner(tmp_path, "check", "--json", code=1))["broken"][0]["file"] == "tasks/bad.py"
+    runner(tmp_path, "unpause", "daily_digest")
+    assert "not paused" in runner(tmp_path, "unpause", "daily_digest", code=4)
+    assert "there is no task 'nobody'" in runner(tmp_path, "pause", "nobody", code=4)
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "told"),
+    [
+        (("status",), 2, "runner init"),
+        (("frobnicate",), 2, "No such command"),
+        (("approve",), 2, "Missing argument"),
+        (("--help",), 0, "and nothing else lets it out"),
+        (("--version",), 0, "0.1.0"),
+    ],
+)
+def test_an_empty_folder_is_told_how_to_begin(
+    tmp_path: Path, words: tuple[str, ...], code: int, told: str
+) -> None:
+    assert told in runner(tmp_path, *words, code=code)
+
+
+async def test_approving_shows_all_and_needs_a_yes_or_the_digest(tmp_path: Path) -> None:
+    first, second = await with_drafts(tmp_path, 2)
+    assert "Approve exactly this?" in runner(tmp_path, "approve", first, code=1)  # silence means no
+    assert "Approve exactly this?" in runner(tmp_path, "approve", first, typed="n\n", code=1)
+    told = runner(tmp_path, "approve", first[:6], "--at", "23:59", typed="y\n")
+    assert "hello 0" in told
+    assert "it goes out at" in told
+    row = next(row for row in listed(tmp_path, "pending") if row["id"] == second)
+    assert {"id", "task", "kind", "state", "revision", "digest", "fields", "created", "expires"} <= row.keys()
+    assert "read it again" in runner(tmp_path, "approve", second, "--digest", "ab" * 32, code=4)
+    assert "at least 12" in runner(tmp_path, "approve", second, "--digest", row["digest"][:4], code=4)
+    runner(tmp_path, "approve", second, "--digest", row["digest"], "--at", "2099-01-01T09:00", code=4)
+    runner(tmp_path, "approve", second, "--digest", row["digest"])
+    assert "is approved, not pending" in runner(tmp_path, "approve", second, code=4)
+    runner(tmp_path, "undo", second)
+    assert listed(tmp_path, "show", second)["state"] == "pending"
+    assert "no hour" in runner(tmp_path, "approve", second, "--at", "noon", code=2)
+    assert "no draft 'zz'" in runner(tmp_path, "show", "zz", code=4)
+
+
+async def test_a_draft_is_edited_rejected_revised_and_withdrawn(tmp_path: Path) -> None:
+    first, second, third = await with_drafts(tmp_path, 3)
+    assert "nothing was changed" in runner(tmp_path, "edit", first, "--set", "text=hello 0")
+    assert "revision 2" in runner(tmp_path, "edit", first, "--set", "text=my own words")
+    (tmp_path / "text.md").write_text("from a file\n")
+    assert "from a file" in runner(tmp_path, "edit", first, "--file", "text=text.md")
+    assert "No such file" in runner(tmp_path, "edit", first, "--file", "text=nowhere", code=2)
+    assert "FIELD is one of text" in runner(tmp_path, "edit", first, "--set", "body=x", code=1)
+    told = runner(tmp_path, "reject", first)
+    assert "would teach the task" in told
+    assert "it begins when the runner is up" in runner(tmp_path, "revise", second, "--feedback", "shorter")
+    runner(tmp_path, "withdraw", third)
+    assert "uncertain" in runner(tmp_path, "resolve", third, "--delivered", code=4)
+    assert "say which" in runner(tmp_path, "resolve", third, code=2)
+    states = {row["id"]: row["state"] for row in listed(tmp_path, "pending", "--all")}
+    assert states == {first: "rejected", second: "revising", third: "withdrawn"}
+    assert "my own words" not in runner(tmp_path, "pending", "--all")
+    assert "refused to resolve" in runner(tmp_path, "log")
+    assert "whole" in runner(tmp_path, "verify")
+
+
+async def test_the_editor_is_the_owners_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (draft,) = await with_drafts(tmp_path)
+    monkeypatch.setenv("EDITOR", "sed -i s/hello/goodbye/")
+    assert "goodbye 0" in runner(tmp_path, "edit", draft)
+    monkeypatch.setenv("EDITOR", "sed -i s/.text/wrong/")
+    assert "the headings must stay" in runner(tmp_path, "edit", draft, code=1)
+    monkeypatch.setenv("EDITOR", "true")
+    assert "nothing was changed" in runner(tmp_path, "edit", draft)
+    monkeypatch.setenv("EDITOR", "/nowhere/editor")
+    assert "your editor could not be used" in runner(tmp_path, "edit", draft, code=1)
+
+
+def test_stop_and_resume_work_with_no_runner_up(tmp_path: Path) -> None:
+    runner(tmp_path, "init")
+    assert "too loud" in runner(tmp_path, "stop", "too", "loud")
+    assert "STOPPED: too loud" in runner(tmp_path, "status")
+    assert "stopped (too loud)" in runner(tmp_path, "run", "site_monitor", code=3)
+    runner(tmp_path, "resume")
+    assert "no stop is in force" in runner(tmp_path, "resume")
+    (tmp_path / "STOP").write_text("mine")
+    assert "remove it first" in runner(tmp_path, "resume", code=3)
+    assert json.loads(runner(tmp_path, "status", "--json"))["stopped"] == "mine"
+
+
+async def test_a_run_on_demand_is_carried_out_with_no_runner_up(tmp_path: Path) -> None:
+    (tmp_path / "tasks").mkdir()
+    (tmp_path / "tasks" / "note.py").write_text(
+        note("print('working'); return Note(text='hello')", options="max_pending=1")
+    )
+    told = runner(tmp_path, "run", "note")
+    assert "ok" in told
+    assert "working" in told
+    (draft,) = listed(tmp_path, "pending")
+    assert f"runner show {draft['id']}" in told
+    assert "max_pending=1" in runner(tmp_path, "run", "note", code=1)
+    (row,) = listed(tmp_path, "runs")
+    assert (row["task"], row["status"], row["cost_usd"]) == ("note", "ok", 0)
+    assert "ok" in runner(tmp_path, "runs", "--task", "note")
+    assert "nothing was spent" in runner(tmp_path, "costs")
+    (tmp_path / "tasks" / "note.py").write_text(note("raise ValueError('boom')", options="retries=0"))
+    assert "ValueError: boom" in runner(tmp_path, "run", "note", code=1)
+    runner(tmp_path, "pause", "note")
+    assert "note is paused" in runner(tmp_path, "run", "note", code=1)
+
+
+def test_without_a_key_what_asks_claude_fails_in_words(tmp_path: Path) -> None:
+    runner(tmp_path, "init")
+    assert "set ANTHROPIC_API_KEY" in runner(tmp_path, "run", "blog_article", code=1)
+    assert "ANTHROPIC_API_KEY is not set" in runner(tmp_path, "doctor", code=1)
+    (tmp_path / ".env").write_text("ANTHROPIC_API_KEY=sk-test\n")
+    assert "✓ tasks: 4 sound" in runner(tmp_path, "doctor")
+
+
+def test_a_rehearsal_shows_what_a_task_would_draft_and_keeps_nothing(tmp_path: Path) -> None:
+    runner(tmp_path, "init")
+    told = runner(tmp_path, "rehearse", "blog_article")
+    assert "▌title" in told
+    assert "REHEARSAL" in told
+    assert listed(tmp_path, "pending") == listed(tmp_path, "runs") == []
+    assert "drafts wait" in runner(tmp_path, "rehearse", "daily_digest")
+
+
+def test_the_runner_that_is_up_does_what_other_processes_ask(tmp_path: Path) -> None:
+    (tmp_path / "tasks").mkdir()
+    (tmp_path / "tasks" / "note.py").write_text(note())
+    (tmp_path / "tasks" / "post.py").write_text(
+        "from runner import *\nfrom runner.drafts import Article\n\n@task()\ndef post(run):\n"
+        "    return Article(title='Hello', body='World')\n"
+    )
+    with up(tmp_path) as process:
+        assert f"process {process.pid}" in runner(tmp_path, "up", code=1)
+        assert f"up, process {process.pid}" in runner(tmp_path, "status")
+        assert "handed to the runner that is up" in runner(tmp_path, "run", "post")
+        (draft,) = listed(tmp_path, "pending")
+        runner(tmp_path, "approve", draft["id"], typed="y\n")
+        wait_for(lambda: listed(tmp_path, "show", draft["id"])["state"] == "delivered")
+        assert "World" in (tmp_path / "published" / "hello.md").read_text()
+        assert "published/hello.md" in runner(tmp_path, "show", draft["id"])
+        assert "✓ runner: up" in runner(tmp_path, "doctor", code=1)
+    assert "delivered" in runner(tmp_path, "log", "--task", "post")
+    assert json.loads(runner(tmp_path, "log", "--json").splitlines()[0])["event"] == "runner.started"
+    assert json.loads(runner(tmp_path, "verify", "--json"))["problems"] == []
+
+
+def wait_for(holds: Any) -> None:
+    deadline = time.monotonic() + 15
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_the_log_can_be_followed(tmp_path: Path) -> None:
+    runner(tmp_path, "init")
+    with subprocess.Popen(
+        [RUNNER, "log", "--follow"], cwd=tmp_path, stdout=subprocess.PIPE, text=True
+    ) as follower:
+        assert follower.stdout is not None
+        runner(tmp_path, "pause", "site_monitor")
+        assert "site_monitor: paused by" in follower.stdout.readline()
+        follower.send_signal(signal.SIGINT)
+        assert follower.wait(5) == 1
+
+
+def test_a_journal_that_was_changed_is_found(tmp_path: Path) -> None:
+    runner(tmp_path, "init")
+    runner(tmp_path, "pause", "site_monitor")
+    runner(tmp_path, "unpause", "site_monitor")
+    (path,) = (tmp_path / "logs").glob("*.jsonl")
+    path.write_text(path.read_text().replace("task.paused", "task.paled"))
+    assert f"logs/{path.name}:2: the line before it was changed" in runner(tmp_path, "verify", code=1)
+    assert "1 problems" in runner(tmp_path, "doctor", code=1)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "told"),
+    [
+        ("runner.toml", "timezon = 'x'", "did you mean 'timezone'?"),
+        ("runner.toml", "daily_budget_usd = -1", "runner.toml: daily_budget_usd=-1"),
+        (".env", "RUNNER_TIMEZONE=Mars/Base", "'Mars/Base' is no time zone"),
+        (".runner/store.db", "no database " * 400, "journal in logs/ tells all"),
+    ],
+)
+def test_what_cannot_be_read_is_named(tmp_path: Path, name: str, text: str, told: str) -> None:
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / "tasks").mkdir()
+    (tmp_path / name).write_text(text)
+    done = subprocess.run(
+        [RUNNER, "status"], cwd=tmp_path, capture_output=True, text=True, check=False, env=environment()
+    )
+    assert told in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.returncode in {1, 2}
+
+
+def test_the_tour_walks_the_whole_way_by_itself(tmp_path: Path) -> None:
+    told = runner(tmp_path, "demo", "--tour")
+    for words in ("dead", "verified", "holds the key", "1 call was paid", "system prompt"):
+        assert words in told
