@@ -23,6 +23,7 @@ HOST = "127.0.0.1"  #: a stand-in is never seen from another machine
 _CHUNK = 65_536  #: bytes asked of the socket at once
 
 T = TypeVar("T")
+R = TypeVar("R")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,18 @@ class Ledger(list[T], Generic[T]):
         except TimeoutError:
             raise TimeoutError(f"waited {within:g} s for {count}, got {len(self)}") from None
         return self[count - 1]
+
+    async def until(self, seek: Callable[[], R | None], within: float, what: str) -> R:
+        """What `seek` finds, which is asked again after each arrival; `TimeoutError` names `what` was sought."""
+        found: list[R] = []
+        try:
+            async with asyncio.timeout(within), self._grown:
+                while (each := seek()) is None:
+                    await self._grown.wait()
+                found.append(each)
+        except TimeoutError:
+            raise TimeoutError(f"waited {within:g} s for {what}") from None
+        return found[0]
 
 
 class Reply:
@@ -113,6 +126,17 @@ class Reply:
                 while data := await self._reader.read(_CHUNK):
                     self._wire.receive_data(data)  # the next request, come early
                 raise ConnectionResetError("the client hung up")
+
+    async def until(self, done: asyncio.Future[Any], seconds: float) -> None:
+        """Send nothing until `done` or for so long; raises `ConnectionResetError` once the client hangs up."""
+        pause = asyncio.create_task(self.pause(seconds))
+        try:
+            await asyncio.wait({pause, done}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            pause.cancel()
+            await asyncio.wait({pause})
+        if not pause.cancelled():
+            pause.result()
 
     def drop(self) -> None:
         """Break the connection off, in the middle of whatever was being sent."""
