@@ -10,7 +10,7 @@ demo: .venv/ready
 	$(BIN)/runner demo
 
 test: .venv/ready lint types contracts
-	$(BIN)/python -m pytest -n 2 --cov --cov-report=term --cov-fail-under=90
+	$(BIN)/python -m pytest -n 2 --cov --cov-report=term --cov-fail-under=95
 
 lint: .venv/ready
 	$(BIN)/ruff check .

@@ -150,7 +150,12 @@ class App:
         if stand_ins:
             self.executor.again_s = REHEARSED_AGAIN_S
         self.dispatch = Dispatch(
-            self.store, self.stop, self.catalog.task, self.executor.carry_out, settings.max_runs
+            self.store,
+            self.stop,
+            self.catalog.task,
+            self.executor.begin,
+            self.executor.carry_out,
+            settings.max_runs,
         )
         self.schedule = Schedule(self.store, self.stop, settings.zone, settings.daily_budget_usd)
         self.outbox = Outbox(
@@ -306,7 +311,7 @@ class App:
         await self.fetcher.close()
         self.store.committed = _nothing
         with suppress(RunnerError):
-            self.diagnostics.flush()
+            self.diagnostics.write_down()
             self.store.tell("runner.ended", pid=os.getpid())
             self.journal.sync()
 

@@ -1,6 +1,6 @@
 """The supervisor's hold on its children: forking them, talking with them, and killing them all at once.
 
-Each child is the leader of a session and process group of its own. A pid stays the child's until this side lets the
+Each child is the leader of a process group of its own. A pid stays the child's until this side lets the
 kernel forget it, so that a kill can come from any thread at any time and meets no stranger.
 """
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 LINE_MAX = 8 << 20  #: bytes of a message from a child
 OUTPUT_MAX = 64 << 10  #: bytes of a child's stdout and stderr that are kept
+SEND_BUFFER = 1 << 20  #: bytes of orders to the zygote that may be under way
 START_S = 20.0  #: how long the zygote may take to be ready
 
 
@@ -40,18 +41,25 @@ class Child:
     is_spared: bool = False  #: a delivery under way, which STOP lets learn its outcome
     pid: int = 0
     forked: asyncio.Future[None] = field(default_factory=asyncio.Future)
-    ended: asyncio.Future[str] = field(default_factory=asyncio.Future)
-    reader: asyncio.StreamReader = field(init=False)
-    writer: asyncio.StreamWriter = field(init=False)
+    end: asyncio.Future[str] = field(default_factory=asyncio.Future)
+    reader: asyncio.StreamReader | None = None  #: with its writer, once it is spoken with
+    writer: asyncio.StreamWriter | None = None
+
+    @property
+    def ended(self) -> asyncio.Future[str]:
+        """How it ended, once it has; whoever waits for this may be cancelled without harm to the others."""
+        return asyncio.shield(self.end)
 
     async def send(self, message: Mapping[str, Any]) -> None:
         """Say something to the child; a child that is gone hears nothing."""
+        assert self.writer is not None
         with suppress(ConnectionError):
             self.writer.write(json.dumps(message).encode() + b"\n")
             await self.writer.drain()
 
     async def receive(self) -> dict[str, Any] | None:
         """What the child says next; None when it has ended. Raises `RunError` for what is no message."""
+        assert self.reader is not None
         try:
             line = await self.reader.readline()
         except ConnectionError:
@@ -99,6 +107,7 @@ class Children:
                 env={"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"},
                 start_new_session=True,
             )
+        ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
         ours.setblocking(False)  # noqa: FBT003 - the socket's own signature
         self._control = ours
         self._ready = asyncio.get_running_loop().create_future()
@@ -124,7 +133,10 @@ class Children:
         if self._control is None:
             self.start()
         assert self._ready is not None
-        await asyncio.wait_for(asyncio.shield(self._ready), START_S)
+        async with asyncio.timeout(
+            START_S
+        ):  # wait_for would swallow a cancellation that comes with the result
+            await asyncio.shield(self._ready)
         assert self._control is not None
         ours, theirs = socket.socketpair()
         output, print_end = os.pipe()
@@ -136,8 +148,8 @@ class Children:
         os.close(print_end)
         try:
             await child.forked
-        except RunnerError:
-            ours.close()
+        except (RunnerError, asyncio.CancelledError):
+            ours.close()  # a child that is born all the same finds nobody there, and leaves
             os.close(output)
             raise
         return child
@@ -167,8 +179,7 @@ class Children:
             case "forked":
                 self._born(message["child"], message["pid"])
             case "refused":
-                refusal = StoppedError("stopped: no child may begin; `runner resume` lets it go again")
-                self._forking.pop(message["child"]).forked.set_exception(refusal)
+                self._refused(self._forking.pop(message["child"]))
             case "ended":
                 self._dead(message)
 
@@ -177,7 +188,15 @@ class Children:
         child.pid = pid
         with self._lock:
             self._live[number] = child
-        child.forked.set_result(None)
+        if child.forked.cancelled():
+            self.kill(child)
+        else:
+            child.forked.set_result(None)
+
+    def _refused(self, child: Child) -> None:
+        if not child.forked.done():
+            refusal = StoppedError("stopped: no child may begin; `runner resume` lets it go again")
+            child.forked.set_exception(refusal)
 
     def _dead(self, message: dict[str, Any]) -> None:
         child = self._live.get(message["child"])
@@ -189,7 +208,7 @@ class Children:
             del self._live[child.number]
         assert self._control is not None
         self._control.send(json.dumps({"op": "reap", "pid": child.pid}).encode())
-        child.ended.set_result(how)
+        child.end.set_result(how)
 
     def _mourn(self) -> None:
         """The zygote is gone, and its children with it; the next fork starts another."""
@@ -202,10 +221,11 @@ class Children:
         with self._lock:
             gone, self._live = list(self._live.values()), {}
         for child in gone:
-            child.ended.set_result("the end of the zygote")
-        for child in self._forking.values():
-            child.forked.set_exception(ChildLostError())
-        self._forking.clear()
+            child.end.set_result("the end of the zygote")
+        unborn, self._forking = list(self._forking.values()), {}
+        for child in unborn:
+            if not child.forked.done():
+                child.forked.set_exception(ChildLostError())
 
     def kill_all(self, *, and_spared: bool = False) -> int:
         """Kill every child with its group, from any thread; how many. Those spared live unless `and_spared`."""
@@ -224,9 +244,12 @@ class Children:
     async def _bury(self, child: Child, printing: asyncio.Task[None]) -> None:
         self.kill(child)
         await child.ended
-        child.writer.close()
-        with suppress(ConnectionError):
-            await child.writer.wait_closed()
+        if child.writer is None:
+            child.channel.close()
+        else:
+            child.writer.close()
+            with suppress(ConnectionError):
+                await child.writer.wait_closed()
         await printing
 
     async def close(self) -> None:

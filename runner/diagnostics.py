@@ -68,9 +68,9 @@ class Diagnostics(logging.Handler):
 
     def _plan(self) -> None:
         if self._timer is None:
-            self._timer = self._loop.call_later(FLUSH_S, self.flush)
+            self._timer = self._loop.call_later(FLUSH_S, self.write_down)
 
-    def flush(self) -> None:
+    def write_down(self) -> None:
         """Put on record what was gathered."""
         self._timer = None
         if not self._lines:

@@ -7,18 +7,18 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from runner.clock import parse, stamp
-from runner.errors import GoneError
+from runner.errors import GoneError, StoreError
 from runner.store import runs, slots
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping
     from datetime import datetime
 
     from sqlalchemy import Row
 
     from runner.catalog import Declared
     from runner.stop import Stop
-    from runner.store.store import Store
+    from runner.store.store import Store, Transaction
 
 
 @dataclass(slots=True)
@@ -28,7 +28,8 @@ class Dispatch:
     store: Store
     stop: Stop
     find: Callable[[str], Declared]  #: the task of that name; raises `GoneError` when there is none
-    carry_out: Callable[[str, Declared], Awaitable[None]]
+    begin: Callable[[Transaction, str, Declared], Any]  #: claims a run; None when somebody was faster
+    carry_out: Callable[[Any], Awaitable[None]]  #: makes the attempt that was claimed
     most: int
     _running: dict[str, Declared] = field(default_factory=dict)  #: by run
     _work: set[asyncio.Task[None]] = field(default_factory=set)
@@ -48,35 +49,48 @@ class Dispatch:
             self._end([run.id for run in waiting], "stopped", f"stopped: {self.stop.reason}")
             return
         self._wait_for([run.not_before for run in waiting if run.not_before])
-        for run in waiting:
-            self._consider(run, paused)
+        chosen = {run.id: task for run in waiting if (task := self._choose(run, paused)) is not None}
+        if chosen:
+            self._start(chosen)
 
-    def _consider(self, run: Row[Any], paused: dict[str, str]) -> None:
+    def _choose(self, run: Row[Any], paused: dict[str, str]) -> Declared | None:
+        """The task of a run that may start now, and takes its place; None when it may not."""
         is_early = run.not_before and run.not_before > stamp(self.store.clock.now())
         if is_early or run.id in self._running or run.task in paused or len(self._running) >= self.most:
-            return
+            return None
         try:
             task = self.find(run.task)
         except GoneError as error:
             self._end([run.id], "error", str(error))
-            return
-        if self._is_free(task):
-            self._start(run.id, task)
+            return None
+        if not self._is_free(task):
+            return None
+        self._running[run.id] = task
+        return task
 
     def _is_free(self, task: Declared) -> bool:
         taken = {thing for other in self._running.values() for thing in other.limits.uses}
         is_under_way = any(other.name == task.name for other in self._running.values())
         return not is_under_way and taken.isdisjoint(task.limits.uses)
 
-    def _start(self, run: str, task: Declared) -> None:
-        self._running[run] = task
-        work = asyncio.get_running_loop().create_task(self._carry_out(run, task))
-        self._work.add(work)
-        work.add_done_callback(self._work.discard)
-
-    async def _carry_out(self, run: str, task: Declared) -> None:
+    def _start(self, chosen: Mapping[str, Declared]) -> None:
+        """Claim them all in one transaction, then begin."""
         try:
-            await self.carry_out(run, task)
+            with self.store.change() as tx:
+                claimed = {run: self.begin(tx, run, task) for run, task in chosen.items()}
+        except StoreError:
+            for run in chosen:
+                del self._running[run]
+            raise
+        for run, attempt in claimed.items():
+            work = asyncio.get_running_loop().create_task(self._carry_out(run, attempt))
+            self._work.add(work)
+            work.add_done_callback(self._work.discard)
+
+    async def _carry_out(self, run: str, attempt: Any) -> None:
+        try:
+            if attempt is not None:
+                await self.carry_out(attempt)
         finally:
             del self._running[run]
         self.look()  # whoever waited for it may have its turn

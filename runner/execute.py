@@ -95,29 +95,23 @@ class Executor:
     say: Callable[..., None]  #: for diagnostics: level, words, and what they are about
     again_s: float = AGAIN_S
 
-    async def carry_out(self, run: str, task: Declared) -> None:
-        """Make one attempt of a queued run, to its place on record."""
-        attempt = self._begin(run, task)
-        if attempt is None:
-            return
+    def begin(self, tx: Transaction, run: str, task: Declared) -> Attempt | None:
+        """Claim a queued run for one attempt; None when somebody was faster. Committed before anything begins."""
+        row = runs.begin(tx, run, self._inputs(tx, runs.get(tx.connection, run)))
+        if row is None:
+            return None
+        base = drafts.get(tx.connection, row.revises) if row.revises else None
+        fields = drafts.fields_of(tx.connection, row.revises) if row.revises else {}
+        return Attempt(row, task, self.kinds_of(task), json.loads(row.inputs), base, fields)
+
+    async def carry_out(self, attempt: Attempt) -> None:
+        """Make an attempt that is claimed, to its place on record."""
         try:
             verdict = await self._attempt(attempt)
         except asyncio.CancelledError:
             self._conclude(attempt, Verdict("interrupted", "the runner ended", may_help=True))
             raise
         self._conclude(attempt, verdict)
-
-    def _begin(self, run: str, task: Declared) -> Attempt | None:
-        if self.stop.look():
-            return None
-        with self.store.change() as tx:
-            queued = runs.get(tx.connection, run)
-            row = runs.begin(tx, run, self._inputs(tx, queued))
-            if row is None:
-                return None
-            base = drafts.get(tx.connection, row.revises) if row.revises else None
-            fields = drafts.fields_of(tx.connection, row.revises) if row.revises else {}
-        return Attempt(row, task, self.kinds_of(task), json.loads(row.inputs), base, fields)
 
     def _inputs(self, tx: Transaction, row: Row[Any]) -> dict[str, Any]:
         """What the task is given: the same for each attempt, and for each revision of what it made."""

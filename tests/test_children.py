@@ -164,20 +164,23 @@ async def test_promise_17_twenty_that_ignore_everything_are_dead_at_once(tmp_pat
     body = body.replace("def it", "async def it")
     async with children() as kept:
         started = asyncio.Semaphore(0)
+        ends: list[str] = []
+        given = order(tmp_path, body)
 
-        async def one() -> str:
+        async def one() -> None:
             async with kept.fork(unheard) as child:
-                await child.send(order(tmp_path, body))
-                while (await child.receive() or {}).get("op") != "calling":
-                    pass
+                await child.send(given)
+                assert await child.receive() == {"op": "calling"}
                 started.release()
-                return await child.ended
+                ends.append(await child.ended)
 
-        runs = [asyncio.create_task(one()) for _ in range(20)]
-        for _ in runs:
-            await started.acquire()
-        assert await asyncio.to_thread(kept.kill_all) == 20
-        assert set(await asyncio.gather(*runs)) == {f"signal {signal.SIGKILL.value}"}
+        async with asyncio.TaskGroup() as group:
+            for _ in range(20):
+                group.create_task(one())
+            for _ in range(20):
+                await started.acquire()
+            assert await asyncio.to_thread(kept.kill_all) == 20
+        assert set(ends) == {f"signal {signal.SIGKILL.value}"}
         assert len(kept) == 0
 
 
@@ -191,6 +194,35 @@ async def test_children_die_with_the_zygote_and_the_next_fork_starts_another(tmp
             assert await child.ended == "the end of the zygote"
         async with kept.fork(unheard) as child:
             assert (await last_word(child, order(tmp_path, "def it():\n    pass")))["op"] == "outcome"
+
+
+async def test_a_fork_that_is_thought_better_of_leaves_no_child_and_no_descriptor(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def one(kept: Children) -> None:
+        async with kept.fork(unheard):
+            await asyncio.sleep(60)
+
+    async with children() as kept:
+        async with kept.fork(unheard):
+            pass
+        before = descriptors()
+        for steps in range(8):
+            forks = [asyncio.create_task(one(kept)) for _ in range(5)]
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            for fork in forks:
+                fork.cancel()
+            await asyncio.gather(*forks, return_exceptions=True)
+        deadline = time.monotonic() + 5
+        while len(kept) or kept._forking or descriptors() > before:
+            assert time.monotonic() < deadline
+            await asyncio.sleep(0.005)
+    assert caplog.records == []
+
+
+def descriptors() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
 
 
 async def test_a_module_is_looked_at_in_a_child(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import getpass
 import json
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -23,13 +24,26 @@ if TYPE_CHECKING:
 as_json = click.option("--json", "wants_json", is_flag=True, help="Print one JSON document, for scripts.")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Project:
     """What most commands need."""
 
     settings: Settings
     store: Store
-    desk: Desk
+
+    @cached_property
+    def desk(self) -> Desk:
+        """Where drafts are decided; costs an import that looking doesn't need."""
+        from runner.review.desk import Desk
+        from runner.stop import Stop
+
+        return Desk(self.store, Stop(self.settings.home / "STOP", self._latch))
+
+    def _latch(self, reason: str) -> None:
+        from runner.store import stops
+
+        with self.store.change() as tx:
+            stops.engage(tx, reason, "the STOP file")
 
 
 def settings() -> Settings:
@@ -45,28 +59,19 @@ def settings() -> Settings:
 @contextmanager
 def opened(*, writes: bool = False) -> Iterator[Project]:
     """The project with its store open; what a command `writes` is on record when this ends."""
-    from runner.review.desk import Desk
-    from runner.stop import Stop
-    from runner.store import stops
     from runner.store.store import Store
 
     known = settings()
     store = Store(known.database)
     store.open()
-
-    def latch(reason: str) -> None:
-        with store.change() as tx:
-            stops.engage(tx, reason, "the STOP file")
-
-    desk = Desk(store, Stop(known.home / "STOP", latch))
     try:
         if writes:
             from runner.record import written
 
             with written(store, known.home):
-                yield Project(known, store, desk)
+                yield Project(known, store)
         else:
-            yield Project(known, store, desk)
+            yield Project(known, store)
     finally:
         store.close()
 

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, Row, Select, func, insert, select, update
+from sqlalchemy import Connection, Row, Select, bindparam, func, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from runner.clock import parse, stamp
@@ -23,6 +23,26 @@ if TYPE_CHECKING:
 
 
 WAITING = (State.PENDING, State.APPROVED)  #: what a change of the kind's code concerns
+
+
+# what is asked at each look around is built once: building a query costs more than answering it
+_DUE = (
+    select(drafts.c.id)
+    .where(drafts.c.state == State.APPROVED, func.coalesce(drafts.c.not_before, "") <= bindparam("now"))
+    .order_by(drafts.c.created, drafts.c.place)
+)
+_HOURS = (
+    select(func.min(drafts.c.not_before)).where(
+        drafts.c.state == State.APPROVED, drafts.c.not_before > bindparam("now")
+    ),
+    *(select(func.min(drafts.c.expires)).where(drafts.c.state == state) for state in WAITING),
+)
+_LESSONS = (
+    select(decisions.c.decision, decisions.c.reason, decisions.c.at, decisions.c.draft)
+    .where(decisions.c.task == bindparam("task"))
+    .order_by(decisions.c.id.desc())
+    .limit(bindparam("most"))
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -248,27 +268,19 @@ def waiting(connection: Connection, task: str) -> int:
 
 def lessons(connection: Connection, task: str, limit: int = 5) -> list[Lesson]:
     """The last decisions on the task's drafts, newest first."""
-    query = select(decisions.c.decision, decisions.c.reason, decisions.c.at, decisions.c.draft)
-    query = query.where(decisions.c.task == task).order_by(decisions.c.id.desc()).limit(limit)
-    return [Lesson(*row) for row in connection.execute(query)]
+    found = connection.execute(_LESSONS, {"task": task, "most": limit})
+    return [Lesson(*row) for row in found]
 
 
 def due(connection: Connection, now: datetime) -> list[str]:
     """The approved drafts whose hour has come, in the order of their approval's making."""
-    query = (
-        select(drafts.c.id).where(drafts.c.state == State.APPROVED).order_by(drafts.c.created, drafts.c.place)
-    )
-    hour = func.coalesce(drafts.c.not_before, "") <= stamp(now)
-    return list(connection.execute(query.where(hour)).scalars())
+    return list(connection.execute(_DUE, {"now": stamp(now)}).scalars())
 
 
 def next_hour(connection: Connection, now: datetime) -> datetime | None:
     """When the next approved draft or expiry wants attention; None when nothing waits."""
-    hour = select(func.min(drafts.c.not_before)).where(
-        drafts.c.state == State.APPROVED, drafts.c.not_before > stamp(now)
-    )
-    expiries = (select(func.min(drafts.c.expires)).where(drafts.c.state == state) for state in WAITING)
-    found = [at for query in (hour, *expiries) if (at := connection.execute(query).scalar())]
+    hours = (connection.execute(query, {"now": stamp(now)}).scalar() for query in _HOURS)
+    found = [hour for hour in hours if hour]
     return parse(min(found)) if found else None
 
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, Row, func, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, func, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from runner.clock import parse, stamp
@@ -23,6 +23,29 @@ if TYPE_CHECKING:
 NANO = Decimal(10) ** 9
 OPEN = ("queued", "running")  #: the statuses of a run that has not ended
 GOOD = ("ok", "degraded")  #: the statuses of a run that made what it should
+
+# what every run asks is built once: building a query costs more than answering it
+_GET = select(runs).where(runs.c.id == bindparam("run"))
+_QUEUED = (
+    select(runs.c.id, runs.c.task, runs.c.not_before)
+    .where(runs.c.status == "queued")
+    .order_by(runs.c.created, runs.c.id)
+)
+_SUMS = (spending.c.cost_nano_usd, spending.c.input_tokens, spending.c.output_tokens)
+_BILL = select(*(func.coalesce(func.sum(column), 0) for column in _SUMS)).where(
+    spending.c.run == bindparam("run")
+)
+_STATE = select(tasks.c.state).where(tasks.c.name == bindparam("task"))
+_BEGIN = (
+    update(runs)
+    .where(runs.c.id == bindparam("run"), runs.c.status == "queued")
+    .values(
+        status="running",
+        attempt=runs.c.attempt + 1,
+        started=func.coalesce(runs.c.started, bindparam("now")),
+        inputs=func.coalesce(runs.c.inputs, bindparam("given")),
+    )
+)
 
 
 def add(
@@ -47,14 +70,8 @@ def begin(tx: Transaction, run: str, inputs: dict[str, Any]) -> Row[Any] | None:
 
     `inputs` are kept from the first attempt on, so that a later one is given the same.
     """
-    guard = (runs.c.id == run, runs.c.status == "queued")
-    values: dict[str, Any] = {
-        "status": "running",
-        "attempt": runs.c.attempt + 1,
-        "started": func.coalesce(runs.c.started, stamp(tx.now)),
-        "inputs": func.coalesce(runs.c.inputs, json.dumps(inputs)),
-    }
-    if not tx.connection.execute(update(runs).where(*guard).values(values)).rowcount:
+    values = {"run": run, "now": stamp(tx.now), "given": json.dumps(inputs)}
+    if not tx.connection.execute(_BEGIN, values).rowcount:
         return None
     row = get(tx.connection, run)
     tx.tell("run.started", run=run, task=row.task, slot=row.slot, attempt=row.attempt, revises=row.revises)
@@ -120,7 +137,7 @@ def _move(tx: Transaction, run: str, was: str, values: dict[str, Any]) -> bool:
 
 def get(connection: Connection, run: str) -> Row[Any]:
     """A run's row."""
-    return connection.execute(select(runs).where(runs.c.id == run)).one()
+    return connection.execute(_GET, {"run": run}).one()
 
 
 def resolve(connection: Connection, prefix: str) -> str:
@@ -130,9 +147,8 @@ def resolve(connection: Connection, prefix: str) -> str:
 
 
 def queued(connection: Connection) -> list[Row[Any]]:
-    """The runs that wait for their turn, oldest first."""
-    query = select(runs).where(runs.c.status == "queued").order_by(runs.c.created, runs.c.id)
-    return list(connection.execute(query))
+    """The runs that wait for their turn, oldest first: id, task, and not before when."""
+    return list(connection.execute(_QUEUED))
 
 
 def running(connection: Connection) -> list[Row[Any]]:
@@ -157,7 +173,7 @@ def recent(connection: Connection, task: str | None = None, limit: int = 20) -> 
 
 def state(connection: Connection, task: str) -> dict[str, Any]:
     """What the task keeps in `run.state`; empty at first."""
-    found = connection.execute(select(tasks.c.state).where(tasks.c.name == task)).scalar()
+    found = connection.execute(_STATE, {"task": task}).scalar()
     kept: dict[str, Any] = json.loads(found or "{}")
     return kept
 
@@ -224,9 +240,7 @@ def spent(
 
 def bill(connection: Connection, run: str) -> tuple[Decimal, int, int]:
     """What a run cost so far: dollars, input tokens, output tokens."""
-    sums = (spending.c.cost_nano_usd, spending.c.input_tokens, spending.c.output_tokens)
-    query = select(*(func.coalesce(func.sum(column), 0) for column in sums)).where(spending.c.run == run)
-    nano, tokens_in, tokens_out = connection.execute(query).one()
+    nano, tokens_in, tokens_out = connection.execute(_BILL, {"run": run}).one()
     return Decimal(nano) / NANO, tokens_in, tokens_out
 
 

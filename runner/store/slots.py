@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from runner.store.store import Transaction
 
 
+_PAUSED = select(tasks.c.name, tasks.c.paused).where(tasks.c.paused.is_not(None))
+
+
 def cursor(connection: Connection, task: str) -> datetime | None:
     """The instant up to which every slot of the task is accounted for; None when it is not scheduled."""
     found = connection.execute(select(tasks.c.cursor).where(tasks.c.name == task)).scalar()
@@ -89,8 +92,7 @@ def recent(connection: Connection, task: str, limit: int = 20) -> list[Row[Any]]
 
 def paused(connection: Connection) -> dict[str, str]:
     """The tasks that are paused, and since when."""
-    rows = connection.execute(select(tasks.c.name, tasks.c.paused).where(tasks.c.paused.is_not(None)))
-    return {row.name: row.paused for row in rows}
+    return {row.name: row.paused for row in connection.execute(_PAUSED)}
 
 
 def pause(tx: Transaction, task: str, by: str) -> None:

@@ -24,10 +24,12 @@ class Latch:
     by: str
 
 
+_LATCHED = select(stops.c.engaged, stops.c.reason, stops.c.by).where(stops.c.released.is_(None))
+
+
 def latched(connection: Connection) -> Latch | None:
     """The stop that is engaged; None when the runner may go."""
-    query = select(stops.c.engaged, stops.c.reason, stops.c.by).where(stops.c.released.is_(None))
-    row = connection.execute(query).first()
+    row = connection.execute(_LATCHED).first()
     return Latch(*row) if row else None
 
 

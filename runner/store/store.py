@@ -9,7 +9,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import orjson
-from sqlalchemy import Connection, Engine, create_engine, event, func, insert, make_url, select, text
+from sqlalchemy import (
+    Connection,
+    Engine,
+    bindparam,
+    create_engine,
+    event,
+    func,
+    insert,
+    make_url,
+    select,
+    text,
+)
 from sqlalchemy.exc import DatabaseError, OperationalError
 
 from runner.clock import Clock, stamp
@@ -20,6 +31,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from datetime import datetime
 
+_TELL = insert(events)
+_AFTER = (
+    select(events.c.seq, events.c.body)
+    .where(events.c.seq > bindparam("after"))
+    .order_by(events.c.seq)
+    .limit(bindparam("most"))
+)
 ALPHABET = "23456789abcdefghjkmnpqrstvwxyz"  #: of ids; without what is easily misread
 BUSY_MS = 30_000
 
@@ -42,7 +60,7 @@ class Transaction:
         details["rehearsal"] = self.is_rehearsal or None
         known = {key: value for key, value in details.items() if value is not None}
         body = {"ts": stamp(self.now), "event": name, "level": level, **known}
-        self.connection.execute(insert(events).values(body=orjson.dumps(body, default=str).decode()))
+        self.connection.execute(_TELL, {"body": orjson.dumps(body, default=str).decode()})
 
 
 class Store:
@@ -116,11 +134,9 @@ class Store:
 
     def events_after(self, seq: int, limit: int = 1000) -> list[tuple[int, str]]:
         """The next events in order: their numbers and their JSON."""
-        query = (
-            select(events.c.seq, events.c.body).where(events.c.seq > seq).order_by(events.c.seq).limit(limit)
-        )
         with self.read() as connection:
-            return [(row.seq, row.body) for row in connection.execute(query)]
+            found = connection.execute(_AFTER, {"after": seq, "most": limit})
+            return [(row.seq, row.body) for row in found]
 
     def continue_after(self, seq: int) -> None:
         """Number the next event above `seq`: the journal is ahead when the store was lost or put back."""

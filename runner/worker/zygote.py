@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from runner.stop import GRACE_S, sight
-from runner.worker import child, limits
+from runner.worker import child, limits, preload
 
 MESSAGE_MAX = 4096
 LOOK_MS = 100  #: how often it looks for STOP while there are children
@@ -59,6 +59,7 @@ def main() -> NoReturn:
     wake_read, wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
     signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
     signal.signal(signal.SIGCHLD, lambda *_: None)
+    preload.everything()
     gc.freeze()  # what is shared with the children stays shared
     control.send(b'{"op": "ready"}')
     live = Live(Path(sys.argv[3]) if sys.argv[3] else None)
@@ -102,6 +103,7 @@ def _fork(
     pid = os.fork()
     if not pid:
         _become(control, descriptors, wake, parent)
+    os.setpgid(pid, pid)  # here as well as there: whoever hears of the child can kill its group at once
     live.numbers[pid] = number
     control.send(json.dumps({"op": "forked", "child": number, "pid": pid}).encode())
 
@@ -109,7 +111,7 @@ def _fork(
 def _become(control: socket.socket, descriptors: list[int], wake: tuple[int, int], parent: int) -> NoReturn:
     """The child's first steps after the fork."""
     try:
-        os.setsid()
+        os.setpgid(0, 0)
         limits.die_with_parent(parent)
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
