@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from runner.draft import Kind
     from runner.settings import Settings
 
+KEPT = 100_000  #: events that stay in the store once they are in the journal
 LOOK_S = 0.5  #: how often the store is looked at where no tap comes
 REHEARSED_AGAIN_S = 0.5  #: before a second attempt in a rehearsal, which nobody should wait for
 REHEARSAL = "rehearsal"  #: the account that every draft of a rehearsal names
@@ -115,6 +116,8 @@ class App:
         if not self.journal.open():
             raise AlreadyRunningError(f"another process writes the journal in {self.journal.folder}")
         stack.callback(self.journal.close)
+        self.journal.sync()
+        self.store.prune(self.journal.head[0] - KEPT)
         self.store.committed = self._soon
         self.diagnostics = Diagnostics(self.store, self._loop, self._secrets())
         logging.getLogger().addHandler(self.diagnostics)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from runner.claude.question import Answer, Question, Spent, Tool
-from runner.errors import RunError
+from runner.errors import BudgetError, RunError
 from runner.stop import Door
 from runner.store import figures, runs
 
@@ -106,12 +106,16 @@ class Broker:
             self.stop.ask(Door.TOOL)
             return await session.call_tool(name, args)
 
-        answer = await self.claude.ask(
-            question,
-            call_tool=use,
-            spent=lambda spent: self._pay(session, spent),
-            reserve=lambda model, request: self._reserve(session, model, request),
-        )
+        try:
+            answer = await self.claude.ask(
+                question,
+                call_tool=use,
+                spent=lambda spent: self._pay(session, spent),
+                reserve=lambda model, request: self._reserve(session, model, request),
+            )
+        except BudgetError as error:
+            self._tell("budget.exceeded", session, level="warning", reason=str(error))
+            raise
         self._keep(session, asked.position, question, answer)
         return answer.text
 

@@ -224,22 +224,20 @@ def _judge(verdict: Verdict, line: bytes, following: list[bytes]) -> str:
     return "" if prev == head else "the line before it was changed"
 
 
-def entries(folder: Path, *, after: int = 0) -> Iterator[dict[str, Any]]:
-    """The events on record past number `after`, oldest first; torn lines are passed."""
-    for path in _past(files(folder), after):
+Place = tuple[str, int]  #: a file of the journal, and how many of its bytes are read
+
+
+def entries(folder: Path, place: Place = ("", 0)) -> Iterator[tuple[Place, dict[str, Any]]]:
+    """The events on record from that place on, oldest first, each with the place after it; torn lines are passed."""
+    for path in files(folder):
+        if path.stem < place[0]:
+            continue
+        read = place[1] if path.stem == place[0] else 0
         with path.open("rb") as lines:
+            lines.seek(read)
             for line in lines:
-                if line.endswith(b"\n") and (_number(line) or 0) > after:
-                    yield orjson.loads(line)
-
-
-def _past(paths: list[Path], after: int) -> list[Path]:
-    """The files from the last that begins at or before event `after` on."""
-    begins = [(_first(path), path) for path in paths] if after else []
-    older = [path for first, path in begins if first is not None and first <= after]
-    return paths[paths.index(older[-1]) :] if older else paths
-
-
-def _first(path: Path) -> int | None:
-    with path.open("rb") as lines:
-        return _number(lines.readline())
+                if not line.endswith(b"\n"):
+                    break  # it is being written, or torn
+                read += len(line)
+                if _number(line) is not None:
+                    yield (path.stem, read), orjson.loads(line)

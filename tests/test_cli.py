@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from modules import note
 
+from runner.rehearsal.claude import StandInClaude
 from runner.testing import rehearsal
 
 if TYPE_CHECKING:
@@ -227,6 +229,30 @@ def test_without_a_key_what_asks_claude_fails_in_words(tmp_path: Path) -> None:
     assert "ANTHROPIC_API_KEY is not set" in runner(tmp_path, "doctor", code=1)
     (tmp_path / ".env").write_text("ANTHROPIC_API_KEY=sk-test\n")
     assert "✓ tasks: 4 sound" in runner(tmp_path, "doctor")
+
+
+async def test_with_a_key_the_same_code_asks_whoever_the_environment_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runner(tmp_path, "init")
+    async with StandInClaude() as claude:
+        kept = {
+            **environment(),
+            "ANTHROPIC_BASE_URL": claude.url,
+            "ANTHROPIC_API_KEY": "sk-from-the-environment",
+        }
+        monkeypatch.setattr("test_cli.environment", lambda: kept)
+        told = await asyncio.to_thread(runner, tmp_path, "run", "blog_article")
+        assert len(claude.requests) == 2
+    (draft,) = listed(tmp_path, "pending")
+    assert f"runner show {draft['id']}" in told
+    assert "rehearsal" not in runner(tmp_path, "show", draft["id"])
+    (cost,) = listed(tmp_path, "costs")
+    assert (cost["task"], cost["calls"]) == ("blog_article", 2)
+    assert cost["cost_usd"] > 0
+    (day,) = listed(tmp_path, "costs", "--by", "day")
+    assert (day["day"], day["cost_usd"]) == (draft["created"][:10], cost["cost_usd"])
+    assert "sk-from" not in "".join(path.read_text() for path in (tmp_path / "logs").glob("*.jsonl"))
 
 
 def test_a_rehearsal_shows_what_a_task_would_draft_and_keeps_nothing(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import pytest
@@ -166,6 +167,19 @@ async def test_a_budget_is_kept_before_each_call(tmp_path: Path) -> None:
         row = await it.run("note")
         assert row.status == "error"
         assert "the run's budget of $0.0001" in row.error
+        assert it.found("budget.exceeded")[0]["reason"] in row.error
+        assert len(it.claude.requests) == 0
+
+
+async def test_a_day_of_all_tasks_has_a_budget_too_and_an_unknown_price_fits_none(tmp_path: Path) -> None:
+    async with rehearsal(tmp_path, daily_budget_usd=Decimal("0.0001")) as it:
+        it.drop("note.py", note("return await run.claude('x', returns=Note)", options="retries=0"))
+        assert "the day's budget of $0.0001 (RUNNER_DAILY_BUDGET_USD)" in (await it.run("note")).error
+        it.drop(
+            "other.py",
+            note("await run.claude('x', model='claude-unheard-of')").replace("def note", "def other"),
+        )
+        assert "no price is known for the model 'claude-unheard-of'" in (await it.run("other")).error
         assert len(it.claude.requests) == 0
 
 

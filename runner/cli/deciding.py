@@ -21,6 +21,7 @@ named = click.argument("draft", metavar="ID")
 with_digest = click.option(
     "--digest", metavar="D", help="Decide only if the draft's digest still begins so; for scripts."
 )
+SHOWN = 50  #: drafts in the table
 SHORTEST = 12  #: characters of a digest that name it
 
 
@@ -35,7 +36,8 @@ def pending(*, wants_json: bool, wants_all: bool) -> None:
     with opened() as project:
         with project.store.read() as connection:
             rows = drafts.listed(connection, frozenset(State) if wants_all else OPEN)
-            found = [_as_dict(row, drafts.fields_of(connection, row.id)) for row in rows]
+            fields = drafts.contents(connection, rows)
+        found = [_as_dict(row, fields[row.id]) for row in rows]
         print_out(found, wants_json=wants_json, otherwise=lambda: _table(project, rows, found))
 
 
@@ -45,6 +47,7 @@ def _as_dict(row: Row[Any], fields: dict[str, Any]) -> dict[str, Any]:
 
 
 def _table(project: Project, rows: list[Row[Any]], found: list[dict[str, Any]]) -> None:
+    """The oldest of them, as many as a person looks through."""
     from runner.review.console.tables import ago, first_words, table
 
     now = project.store.clock.now()
@@ -58,9 +61,11 @@ def _table(project: Project, rows: list[Row[Any]], found: list[dict[str, Any]]) 
             ago(row.expires, now),
             first_words(draft["fields"]),
         )
-        for row, draft in zip(rows, found, strict=True)
+        for row, draft in zip(rows[:SHOWN], found[:SHOWN], strict=True)
     ]
     table(("ID", "task", "kind", "state", "made", "expires", "begins"), lines, empty="nothing waits")
+    if len(rows) > SHOWN:
+        click.echo(f"… and {len(rows) - SHOWN} more, newer than these; all of them: runner pending --json")
 
 
 @click.command()

@@ -209,10 +209,9 @@ def log(*, task: str | None, follow: bool, wants_json: bool) -> None:
 def _entries(folder: Path, *, follow: bool) -> Iterator[dict[str, Any]]:
     from runner.journal import entries
 
-    seen = 0
+    place = ("", 0)
     while True:
-        for entry in entries(folder, after=seen):
-            seen = int(entry["seq"])
+        for place, entry in entries(folder, place):  # noqa: B007, B020 - the last place is where to go on
             yield entry
         if not follow:
             return
@@ -251,42 +250,30 @@ def verify(*, wants_json: bool) -> int:
 
 @click.command()
 @click.option("--days", default=30, show_default=True, help="Over so many days.")
+@click.option("--by", type=click.Choice(["task", "day"]), default="task", show_default=True)
 @as_json
-def costs(*, days: int, wants_json: bool) -> None:
-    """List what each task spent on Claude."""
+def costs(*, days: int, by: str, wants_json: bool) -> None:
+    """List what each task, or each day, spent on Claude."""
     from runner.store import runs as room
 
     with opened() as project:
+        since = project.store.clock.now() - timedelta(days=days)
         with project.store.read() as connection:
-            rows = room.costs(connection, project.store.clock.now() - timedelta(days=days))
-        found = [
-            {
-                "task": row.task,
-                "calls": row.calls,
-                "input_tokens": row.input_tokens,
-                "output_tokens": row.output_tokens,
-                "cost_usd": row.cost_nano_usd / 1e9,
-            }
-            for row in rows
-        ]
+            rows = room.costs(connection, since, by_day=by == "day")
+    names = ("calls", "input_tokens", "output_tokens")
+    found = [
+        {by: row[0], **{name: getattr(row, name) for name in names}, "cost_usd": row.cost_nano_usd / 1e9}
+        for row in rows
+    ]
 
-        def otherwise() -> None:
-            from runner.review.console.tables import table
+    def otherwise() -> None:
+        from runner.review.console.tables import table
 
-            lines = [
-                (
-                    row["task"],
-                    row["calls"],
-                    row["input_tokens"],
-                    row["output_tokens"],
-                    f"${row['cost_usd']:.4f}",
-                )
-                for row in found
-            ]
-            table(
-                ("task", "calls", "tokens in", "tokens out", "cost"),
-                lines,
-                empty=f"nothing was spent in {days} days",
-            )
+        total = ("all", *(sum(row[name] for row in found) for name in (*names, "cost_usd")))
+        lines = [tuple(row.values()) for row in found] + ([total] if found else [])
+        cells = [(*line[:-1], f"${line[-1]:.4f}") for line in lines]
+        table(
+            (by, "calls", "tokens in", "tokens out", "cost"), cells, empty=f"nothing was spent in {days} days"
+        )
 
-        show(found, wants_json=wants_json, otherwise=otherwise)
+    show(found, wants_json=wants_json, otherwise=otherwise)

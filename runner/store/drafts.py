@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from runner.store.store import Transaction
 
 
+AT_ONCE = 500  #: drafts that one query names
 WAITING = (State.PENDING, State.APPROVED)  #: what a change of the kind's code concerns
 
 
@@ -257,6 +258,19 @@ def listed(
 def of_run(connection: Connection, run: str) -> list[Row[Any]]:
     """The drafts that a run made."""
     return list(connection.execute(select(drafts).where(drafts.c.run == run).order_by(drafts.c.place)))
+
+
+def contents(connection: Connection, found: Sequence[Row[Any]]) -> dict[str, dict[str, Any]]:
+    """The fields of the newest revision of each of these drafts, by draft; many are asked for at once."""
+    fields = {}
+    for start in range(0, len(found), AT_ONCE):
+        ids = [row.id for row in found[start : start + AT_ONCE]]
+        query = select(drafts.c.id, revisions.c.content).join(
+            revisions, (revisions.c.draft == drafts.c.id) & (revisions.c.number == drafts.c.revision)
+        )
+        for draft, content in connection.execute(query.where(drafts.c.id.in_(ids))):
+            fields[draft] = json.loads(content)["fields"]
+    return fields
 
 
 def waiting(connection: Connection, task: str) -> int:

@@ -250,9 +250,10 @@ def spent_since(connection: Connection, since: datetime) -> Decimal:
     return Decimal(connection.execute(query).scalar_one()) / NANO
 
 
-def costs(connection: Connection, since: datetime) -> list[Row[Any]]:
-    """What each task spent since that instant, dearest first."""
+def costs(connection: Connection, since: datetime, *, by_day: bool = False) -> list[Row[Any]]:
+    """What each task, or each day in UTC, spent since that instant: tasks dearest first, days in order."""
     columns = ("cost_nano_usd", "input_tokens", "output_tokens")
     sums = [func.coalesce(func.sum(spending.c[name]), 0).label(name) for name in columns]
-    query = select(spending.c.task, func.count().label("calls"), *sums).where(spending.c.at >= stamp(since))
-    return list(connection.execute(query.group_by(spending.c.task).order_by(sums[0].desc())))
+    group = func.substr(spending.c.at, 1, 10).label("day") if by_day else spending.c.task
+    query = select(group, func.count().label("calls"), *sums).where(spending.c.at >= stamp(since))
+    return list(connection.execute(query.group_by(group).order_by(group if by_day else sums[0].desc())))

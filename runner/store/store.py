@@ -138,6 +138,11 @@ class Store:
             found = connection.execute(_AFTER, {"after": seq, "most": limit})
             return [(row.seq, row.body) for row in found]
 
+    def prune(self, through: int) -> None:
+        """Forget the events up to that number: they are in the journal, which is their place."""
+        with self._engine.begin() as connection:
+            connection.execute(events.delete().where(events.c.seq <= through))
+
     def continue_after(self, seq: int) -> None:
         """Number the next event above `seq`: the journal is ahead when the store was lost or put back."""
         with self._engine.begin() as connection:
