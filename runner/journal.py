@@ -26,6 +26,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 START = "0" * 64  #: what the first line names as the hash before it
+BATCH = 1000  #: events read from the store at once
 TORN = "torn"  #: the key of a line that marks the torn one before it
 
 
@@ -91,10 +92,13 @@ class Journal:
     def write(self) -> int:
         """Write what was committed since; how many lines. Raises `JournalError` when that fails, now and ever after."""
         count = 0
-        while batch := self.events.events_after(self._seq):
+        is_more = True
+        while is_more:
+            batch = self.events.events_after(self._seq, BATCH)
             for seq, body in batch:
                 self._append(seq, body)
             count += len(batch)
+            is_more = len(batch) == BATCH
         return count
 
     def sync(self) -> None:

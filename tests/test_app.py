@@ -14,7 +14,7 @@ from collections import Counter
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from modules import note
@@ -29,6 +29,9 @@ from runner.settings import load
 from runner.store import drafts, runs, slots
 from runner.store.store import Store
 from runner.testing import rehearsal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 KILLS = 20
 
@@ -150,6 +153,34 @@ async def test_a_blocked_runner_does_not_keep_its_children_from_the_stop(tmp_pat
             time.sleep(0.01)  # noqa: ASYNC251 - on purpose
 
 
+async def test_promise_17_a_runner_that_hangs_whole_does_not_keep_its_children_from_the_stop(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "tasks").mkdir()
+    (tmp_path / "tasks" / "note.py").write_text(note("(run.folder / 'begun').touch()\nwhile True: pass"))
+    async with StandInClaude() as claude, StandInDestination() as destination:
+        process = await started(tmp_path, claude.url, destination.url)
+        try:
+            await until((tmp_path / ".runner" / "folders" / "note" / "begun").exists)
+            spinning = [
+                path for path in left_below(tmp_path) if path.joinpath("cwd").readlink().name == "note"
+            ]
+            assert len(spinning) == 1
+            process.send_signal(signal.SIGSTOP)  # no thread of it runs any more
+            (tmp_path / "STOP").touch()
+            await until(lambda: not any(is_alive(int(path.name)) for path in spinning))
+        finally:
+            process.kill()
+            await process.wait()
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 15
+    while not holds():
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.01)
+
+
 def is_alive(pid: int) -> bool:
     with suppress(FileNotFoundError, ProcessLookupError):
         return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0] not in "ZX"
@@ -192,25 +223,28 @@ async def test_kill_9_at_twenty_instants_loses_no_draft_delivers_nothing_twice_a
         assert delivered > 0
 
 
-async def killed(home: Path, claude: str, destination: str, after: float) -> None:
-    """Start the runner, and kill it so many seconds after it is ready."""
+async def started(home: Path, claude: str, destination: str) -> asyncio.subprocess.Process:
+    """A runner of its own process, ready."""
     script = str(Path(__file__).with_name("crashing.py"))
     process = await asyncio.create_subprocess_exec(
         sys.executable, script, str(home), claude, destination, cwd=home, stdout=subprocess.PIPE
     )
     assert process.stdout is not None
     assert await process.stdout.readline() == b"ready\n"
+    return process
+
+
+async def killed(home: Path, claude: str, destination: str, after: float) -> None:
+    """Start the runner, and kill it so many seconds after it is ready."""
+    process = await started(home, claude, destination)
     assert verify(home / "logs").problems == []
     await asyncio.sleep(after)
-    process.send_signal(signal.SIGKILL)
+    process.kill()
     await process.wait()
 
 
 async def nobody_left(home: Path) -> None:
-    deadline = time.monotonic() + 5
-    while left := left_below(home):
-        assert time.monotonic() < deadline, left
-        await asyncio.sleep(0.01)
+    await until(lambda: not left_below(home))
 
 
 def left_below(home: Path) -> list[Path]:

@@ -112,6 +112,7 @@ def test_tasks_are_listed_with_schedule_and_next_slots(tmp_path: Path) -> None:
         True,
     )
     assert "No module named 'nowhere'" in rows[-1]["broken"]
+    assert rows[-1]["name"] == "bad"
     told = runner(tmp_path, "tasks")
     assert "At 07:00 every day" in told
     assert "paused" in told

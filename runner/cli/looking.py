@@ -75,7 +75,7 @@ def tasks(*, wants_json: bool) -> None:
         ]
         rows += [
             {
-                "name": None,
+                "name": broken.file.rpartition("/")[2].removesuffix(".py"),
                 "schedule": None,
                 "next": [],
                 "sealed": None,
@@ -100,7 +100,15 @@ def _tasks(project: Project, rows: list[dict[str, Any]]) -> None:
             f"{row['last']['status']} {_local(project, row['last']['started'])}" if row["last"] else "never"
         )
         following = "\n".join(f"{datetime.fromisoformat(slot):%a %d %b %H:%M}" for slot in row["next"])
-        lines.append((row["name"] or row["file"], row["schedule"] or row["broken"], following, last, state))
+        lines.append(
+            (
+                row["file"] if row["broken"] else row["name"],
+                row["schedule"] or row["broken"],
+                following,
+                last,
+                state,
+            )
+        )
     table(
         ("task", "schedule", "next", "last run", "state"),
         lines,

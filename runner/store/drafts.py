@@ -32,11 +32,13 @@ _DUE = (
     .where(drafts.c.state == State.APPROVED, func.coalesce(drafts.c.not_before, "") <= bindparam("now"))
     .order_by(drafts.c.created, drafts.c.place)
 )
-_HOURS = (
-    select(func.min(drafts.c.not_before)).where(
-        drafts.c.state == State.APPROVED, drafts.c.not_before > bindparam("now")
+_LATER = (drafts.c.state == State.APPROVED) & (drafts.c.not_before > bindparam("now"))
+_HOURS = select(
+    select(func.min(drafts.c.not_before)).where(_LATER).scalar_subquery(),
+    *(
+        select(func.min(drafts.c.expires)).where(drafts.c.state == state).scalar_subquery()
+        for state in WAITING
     ),
-    *(select(func.min(drafts.c.expires)).where(drafts.c.state == state) for state in WAITING),
 )
 _LESSONS = (
     select(decisions.c.decision, decisions.c.reason, decisions.c.at, decisions.c.draft)
@@ -293,8 +295,7 @@ def due(connection: Connection, now: datetime) -> list[str]:
 
 def next_hour(connection: Connection, now: datetime) -> datetime | None:
     """When the next approved draft or expiry wants attention; None when nothing waits."""
-    hours = (connection.execute(query, {"now": stamp(now)}).scalar() for query in _HOURS)
-    found = [hour for hour in hours if hour]
+    found = [hour for hour in connection.execute(_HOURS, {"now": stamp(now)}).one() if hour]
     return parse(min(found)) if found else None
 
 
