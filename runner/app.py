@@ -29,6 +29,7 @@ from runner.schedule import Schedule, midnight
 from runner.stop import GRACE_S, Door, Stop, sight
 from runner.store import runs, stops
 from runner.store.store import Store
+from runner.worker.sealing.user import chosen
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
@@ -70,7 +71,7 @@ class App:
         self.store = Store(settings.database, is_rehearsal=stand_ins is not None)
         self.stop = Stop(self.home / "STOP", self._latch)
         self.journal = Journal(self.home / "logs", self.store, heard)
-        self.children = Children(self.home / "STOP")
+        self.children = Children(self.home / "STOP", chosen(settings.task_user))
         every = stand_ins.every if stand_ins else None
         self.catalog = Catalog(self.home, self.children, self.stop.look, every)
         self.desk = Desk(self.store, self.stop)

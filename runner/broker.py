@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 OUTPUT_MAX = 64_000  #: tokens of one answer
 DAYS_MAX = 400
+POSITION_MAX = (1 << 31) - 1  #: of a question among those of its run
 LESSONS = 5  #: decisions whose reasons Claude is told
 
 
@@ -47,7 +48,7 @@ class AskedTool(_Strict):
 class Asked(_Strict):
     """A question as a child asks it: words only, so that no part of it can be a way out."""
 
-    position: int = Field(ge=0)
+    position: int = Field(ge=0, le=POSITION_MAX)
     prompt: str = Field(min_length=1)
     system: str | None
     schema_: dict[str, Any] | None = Field(alias="schema")
@@ -155,7 +156,7 @@ class Broker:
 
     def forget(self, session: Session, position: Any) -> None:
         """Let a later attempt ask that question anew: its answer was no use."""
-        if isinstance(position, int):
+        if type(position) is int and 0 <= position <= POSITION_MAX:
             with self.store.change() as tx:
                 runs.unfit(tx, session.run, position)
 

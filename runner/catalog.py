@@ -9,11 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from runner import said, seal
 from runner.declare import Every, Limits, Trigger
 from runner.draft import Kind
-from runner.errors import GoneError, StoppedError
+from runner.errors import GoneError, RunError, StoppedError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -32,7 +33,7 @@ class Declared(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    name: str
+    name: str = Field(pattern=r"^[^\W\d]\w{0,99}$")  #: a folder is called like it
     file: str  #: below tasks/
     source: str  #: digest of its code
     description: str = ""
@@ -156,26 +157,29 @@ class Catalog:
                 yield file, (signature, shared)
 
     async def _look(self, file: str, signature: tuple[Any, ...]) -> Module:
-        said: list[str] = []
-        async with self.children.fork(said.append) as child:
-            try:
-                async with asyncio.timeout(LOOK_S):
-                    report = await self._report(child, file)
-            except TimeoutError:
-                report = {"op": "broken", "error": f"it was not imported within {LOOK_S:g} s"}
-            if report is None and self.is_halted():
-                raise StoppedError(f"stopped while tasks/{file} was looked at")
-            if report is None:
-                report = {"op": "broken", "error": f"its import ended the process ({await child.ended})"}
+        with seal.scratch(self.home) as scratch:
+            async with self.children.fork(_unheard) as child:
+                try:
+                    async with asyncio.timeout(LOOK_S):
+                        report = await self._report(child, file, scratch)
+                except TimeoutError:
+                    report = {"op": "broken", "error": f"it was not imported within {LOOK_S:g} s"}
+                except RunError as error:
+                    report = {"op": "broken", "error": str(error)}
+                if report is None and self.is_halted():
+                    raise StoppedError(f"stopped while tasks/{file} was looked at")
+                if report is None:
+                    report = {"op": "broken", "error": f"its import ended the process ({await child.ended})"}
         return _module(file, signature, report, self.folder)
 
-    async def _report(self, child: Child, file: str) -> dict[str, Any] | None:
+    async def _report(self, child: Child, file: str, scratch: Path) -> dict[str, Any] | None:
         await child.send(
             {
                 "op": "look",
                 "memory": LOOK_MB,
-                "folder": str(self.folder),
-                "environment": {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"},
+                "folder": str(scratch),
+                "seal": seal.of_reading(self.home, self.children.user, scratch),
+                "environment": seal.environment(scratch),
                 "tasks": str(self.folder),
                 "file": file,
             }
@@ -253,9 +257,17 @@ def _module(file: str, signature: tuple[Any, ...], report: dict[str, Any], folde
             tasks = tuple(Declared.model_validate_json(json.dumps(task | mine)) for task in report["tasks"])
             kinds = tuple(Kind.model_validate(kind) for kind in report["kinds"])
             return Module(file, signature, tasks, kinds)
-        reason, line = str(report["error"]), report.get("line")
+        reason, line = said.short(report["error"]), _line(report.get("line"))
     except (KeyError, TypeError, ValidationError) as error:
-        reason, line = f"its child told what can't be meant: {error}", None
+        reason, line = f"its child told what can't be meant: {said.short(error)}", None
     place = str(report.get("file") or folder / file)
     where = os.path.relpath(place, folder) if place.startswith(str(folder)) else file
     return Module(file, signature, broken=Broken(where, line, reason))
+
+
+def _line(number: Any) -> int | None:
+    return number if type(number) is int and 0 < number <= said.NUMBER_MAX else None
+
+
+def _unheard(line: str) -> None:
+    """What a module prints when it is read is of no interest."""

@@ -19,13 +19,19 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from runner import said
 from runner.errors import ChildLostError, RunError, RunnerError, StoppedError
+from runner.worker.sealing.kernel import hide
+from runner.worker.sealing.user import chosen
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
     from pathlib import Path
 
+    from runner.worker.sealing.user import User
+
 LINE_MAX = 8 << 20  #: bytes of a message from a child
+MESSAGES_MAX = 20_000  #: messages from a child
 OUTPUT_MAX = 64 << 10  #: bytes of a child's stdout and stderr that are kept
 SEND_BUFFER = 1 << 20  #: bytes of orders to the zygote that may be under way
 START_S = 20.0  #: how long the zygote may take to be ready
@@ -40,6 +46,7 @@ class Child:
     output: int
     is_spared: bool = False  #: a delivery under way, which STOP lets learn its outcome
     pid: int = 0
+    heard: int = 0  #: messages
     forked: asyncio.Future[None] = field(default_factory=asyncio.Future)
     end: asyncio.Future[str] = field(default_factory=asyncio.Future)
     reader: asyncio.StreamReader | None = None  #: with its writer, once it is spoken with
@@ -68,20 +75,22 @@ class Child:
             raise RunError(f"the child sent a line of more than {LINE_MAX >> 20} MB") from error
         if not line.endswith(b"\n"):
             return None
-        try:
-            message = json.loads(line)
-        except ValueError as error:
-            raise RunError("the child sent what is no JSON") from error
-        if not isinstance(message, dict):
-            raise RunError("the child sent what is no message")
-        return message
+        self.heard += 1
+        if self.heard > MESSAGES_MAX:
+            raise RunError(f"the child sent more than {MESSAGES_MAX:,} messages")
+        await asyncio.sleep(0)  # lines that are there already come without a pause; others are to have theirs
+        return said.parsed(line)
 
 
 class Children:
     """All children of this process, and the zygote they are forked from."""
 
-    def __init__(self, stop: Path | None = None) -> None:
-        """`stop` is the STOP file that the zygote watches by itself; None: it watches none."""
+    def __init__(self, stop: Path | None = None, user: User | None = None) -> None:
+        """`stop` is the STOP file that the zygote watches by itself; None: it watches none.
+
+        `user` is whom children become where this process is root; None: one that is nobody's.
+        """
+        self.user = user or chosen()
         self._stop = stop
         self._live: dict[int, Child] = {}
         self._forking: dict[int, Child] = {}
@@ -109,18 +118,19 @@ class Children:
             )
         ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
         ours.setblocking(False)  # noqa: FBT003 - the socket's own signature
+        hide()
         self._control = ours
         self._ready = asyncio.get_running_loop().create_future()
         asyncio.get_running_loop().add_reader(ours, self._hear)
 
     @asynccontextmanager
-    async def fork(self, said: Callable[[str], None]) -> AsyncIterator[Child]:
+    async def fork(self, hear: Callable[[str], None]) -> AsyncIterator[Child]:
         """A child that waits for its order; killed with its whole group, and forgotten, on the way out.
 
-        What it prints is handed to `said`, a line at a time. Raises `StoppedError` while STOP is there.
+        What it prints is handed to `hear`, a line at a time. Raises `StoppedError` while STOP is there.
         """
         child = await self._fork()
-        printing = asyncio.create_task(_read_output(child, said))
+        printing = asyncio.create_task(_read_output(child, hear))
         try:
             child.reader, child.writer = await asyncio.open_unix_connection(
                 sock=child.channel, limit=LINE_MAX
@@ -272,7 +282,7 @@ def _kill(child: Child) -> None:
         os.killpg(child.pid, signal.SIGKILL)
 
 
-async def _read_output(child: Child, said: Callable[[str], None]) -> None:
+async def _read_output(child: Child, hear: Callable[[str], None]) -> None:
     """Hand on what the child prints; past `OUTPUT_MAX` bytes it is read and dropped, with one word about it."""
     reader = asyncio.StreamReader(limit=OUTPUT_MAX)
     loop = asyncio.get_running_loop()
@@ -284,11 +294,11 @@ async def _read_output(child: Child, said: Callable[[str], None]) -> None:
         if kept <= OUTPUT_MAX:
             *lines, rest = (rest + piece).split(b"\n")
             for line in lines:
-                said(line.decode(errors="replace"))
+                hear(line.decode(errors="replace"))
             kept += len(piece)
             if kept > OUTPUT_MAX:
-                said(f"… (more than {OUTPUT_MAX >> 10} kB; the rest is not kept)")
+                hear(f"… (more than {OUTPUT_MAX >> 10} kB; the rest is not kept)")
                 rest = b""
     if rest:
-        said(rest.decode(errors="replace"))
+        hear(rest.decode(errors="replace"))
     transport.close()

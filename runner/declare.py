@@ -30,6 +30,26 @@ SHORTHANDS = {
 CRON_FIELDS = ("minute", "hour", "day of month", "month", "weekday")
 
 
+def _possible(expression: str) -> str:
+    try:
+        CronSim(expression, EPOCH)
+    except CronSimError as error:
+        raise ValueError(str(error)) from error
+    return expression
+
+
+def _known(name: str | None) -> str | None:
+    try:
+        return ZoneInfo(name).key if name else None
+    except (KeyError, OSError) as error:
+        raise ValueError(f"{name!r} is no time zone") from error
+
+
+# a child says them: what no clock can keep must not reach the schedule
+Zone = Annotated[str | None, AfterValidator(_known)]
+Delay = Annotated[timedelta, Field(ge=timedelta(0), le=timedelta(days=366))]
+
+
 class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -38,9 +58,9 @@ class Cron(_Frozen):
     """Due whenever the expression matches the wall clock of its zone."""
 
     type: Literal["cron"] = "cron"
-    expression: str
-    tz: str | None = None  #: an IANA name; None is the owner's zone
-    jitter: timedelta = timedelta(0)
+    expression: Annotated[str, AfterValidator(_possible)]
+    tz: Zone = None  #: an IANA name; None is the owner's zone
+    jitter: Delay = timedelta(0)
 
     def after(self, instant: datetime, zone: ZoneInfo) -> Iterator[datetime]:
         """The slots later than `instant`, in order, in UTC. A time in a gap comes just after it, once."""
@@ -56,8 +76,8 @@ class Every(_Frozen):
     """Due at each multiple of the interval since 1970 in UTC, so that no restart moves it."""
 
     type: Literal["every"] = "every"
-    interval: timedelta
-    jitter: timedelta = timedelta(0)
+    interval: Annotated[timedelta, Field(gt=timedelta(0))]
+    jitter: Delay = timedelta(0)
 
     def after(self, instant: datetime, zone: ZoneInfo) -> Iterator[datetime]:
         """The slots later than `instant`, in order, in UTC."""
@@ -76,8 +96,8 @@ class At(_Frozen):
 
     type: Literal["at"] = "at"
     moment: datetime  #: naive: a wall-clock time in `tz`, else in the owner's zone
-    tz: str | None = None
-    jitter: timedelta = timedelta(0)
+    tz: Zone = None
+    jitter: Delay = timedelta(0)
 
     def after(self, instant: datetime, zone: ZoneInfo) -> Iterator[datetime]:
         """The one slot, if it is later than `instant`, in UTC."""
@@ -178,8 +198,9 @@ def _readable(url: str) -> str:
     return url
 
 
-Span = Annotated[timedelta, Field(gt=timedelta(0))]
-Count = Annotated[int, Field(ge=0)]
+#: ten years and ten thousand are more than anybody means, and what a clock and a store can hold
+Span = Annotated[timedelta, Field(gt=timedelta(0), le=timedelta(days=3660))]
+Count = Annotated[int, Field(ge=0, le=10_000)]
 Readable = Annotated[str, AfterValidator(_readable)]
 
 
@@ -188,7 +209,9 @@ class Limits(_Frozen):
 
     timeout: Span = timedelta(minutes=10)  #: of one attempt; then it is killed
     retries: Count = 1  #: further attempts after an error or a crash; paid Claude calls are not paid again
-    budget: float = Field(default=0.50, ge=0)  #: USD a run may spend on Claude; zero means nothing
+    budget: float = Field(
+        default=0.50, ge=0, allow_inf_nan=False
+    )  #: USD a run may spend on Claude; zero means nothing
     missed: Literal["once", "skip"] = "once"  #: after downtime: catch up on the newest slot, or on none
     late: Span = timedelta(hours=1)  #: how late a slot is still worth a run
     overlap: Literal["skip", "queue"] = "skip"  #: when due while a run is under way
@@ -197,8 +220,11 @@ class Limits(_Frozen):
     expires: Span = timedelta(days=3)  #: how long its drafts wait for a decision
     revisions: Count = 3  #: how often a draft may be sent back for another try
     reads: tuple[Readable, ...] = ()  #: URLs that `run.fetch` may get; one that ends in / or * is a prefix
-    memory: int = Field(default=512, ge=64)  #: megabytes an attempt may use
-    sealed: bool = True  #: no network and no subprocesses; False is explicit trust
+    memory: int = Field(default=512, ge=64, le=1 << 20)  #: megabytes an attempt may use
+    disk: int = Field(default=1024, ge=1, le=1 << 30)  #: megabytes its folder may hold
+    sealed: bool = (
+        True  #: no network and no subprocesses; False is explicit trust, and leaves the files closed
+    )
     notify: Literal["problems", "always", "never"] = "problems"  #: which runs the owner hears of
     learns: bool = True  #: past rejections and edits are told to Claude
     label: str = ""  #: a word of the owner's own, e.g. a client's name

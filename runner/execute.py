@@ -6,21 +6,22 @@ import asyncio
 import json
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from runner import quota, said, seal
 from runner.broker import Session, lessons
 from runner.clock import stamp
 from runner.draft import holds_text
 from runner.errors import DraftError, RunError, RunnerError, StoppedError
-from runner.fit import check_fields
 from runner.stop import Door
 from runner.store import drafts, runs
 from runner.store.drafts import Origin
 from runner.store.store import new_id
+from runner.vet import vet
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from pathlib import Path
 
     from sqlalchemy import Row
 
@@ -35,6 +36,7 @@ AGAIN_S = 5.0  #: before the second attempt; twice as long before each further o
 STATE_MAX = 1 << 20  #: characters of run.state
 ITEMS_MAX = 100  #: drafts and alerts of one run
 ALERT_MAX = 10_000  #: characters of an alert
+LINES_MAX = 1000  #: lines that a run may put into the log
 ASKING_MAX = 64  #: questions a child may have open at the same time
 RECENT = 20  #: decisions that run.recent tells
 
@@ -135,11 +137,13 @@ class Executor:
         limits = attempt.task.limits
         try:
             async with self.children.fork(lambda line: self._printed(attempt, line)) as child:
-                async with asyncio.timeout(limits.timeout.total_seconds()):
+                order = self._order(attempt)
+                at_most = quota.kept(Path(order["folder"]), limits.disk, lambda: self.children.kill(child))
+                async with asyncio.timeout(limits.timeout.total_seconds()), at_most:
                     self.stop.ask(Door.RUN)
-                    await child.send(self._order(attempt))
+                    await child.send(order)
                     verdict = await _Talk(self, attempt, child).listen()
-            return self._checked(attempt, verdict)
+            return await self._checked(verdict)
         except TimeoutError:
             sentence = f"it took longer than its timeout of {limits.timeout} and was killed"
             return Verdict("timeout", sentence, may_help=True)
@@ -150,14 +154,15 @@ class Executor:
 
     def _order(self, attempt: Attempt) -> dict[str, Any]:
         folder = self.home / ".runner" / "folders" / attempt.task.name
-        folder.mkdir(parents=True, exist_ok=True)
+        is_open = not attempt.task.limits.sealed
         given = {name: attempt.inputs[name] for name in ("now", "slot", "state", "recent")}
         feedback = attempt.row.feedback
         return {
             "op": "run",
             "memory": attempt.task.limits.memory,
             "folder": str(folder),
-            "environment": {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "HOME": str(folder), "TZ": "UTC"},
+            "seal": seal.of_run(self.home, folder, self.children.user, is_open=is_open),
+            "environment": seal.environment(folder),
             "tasks": str(self.home / "tasks"),
             "file": attempt.task.file,
             "task": attempt.task.name,
@@ -169,15 +174,14 @@ class Executor:
     def _printed(self, attempt: Attempt, line: str) -> None:
         self.say("info", line, task=attempt.task.name, run=attempt.run, source="print")
 
-    def _checked(self, attempt: Attempt, verdict: Verdict) -> Verdict:
+    async def _checked(self, verdict: Verdict) -> Verdict:
         """A verdict that may be recorded; STOP is asked once more, since a draft recorded is a draft shown."""
         if verdict.status != "ok":
             return verdict
-        self.stop.ask(Door.DRAFT)
-        for made in verdict.drafts:
-            check_fields(made.kind, made.fields)
+        await vet(self.children, self.home, [(made.kind, made.fields) for made in verdict.drafts])
         if len(json.dumps(verdict.state)) > STATE_MAX:
             raise RunError(f"run.state is larger than {STATE_MAX >> 20} MB; keep large things in run.folder")
+        self.stop.ask(Door.DRAFT)
         return replace(verdict, status="degraded") if verdict.degraded else verdict
 
     def _conclude(self, attempt: Attempt, verdict: Verdict) -> None:
@@ -245,6 +249,7 @@ class _Talk:
     child: Child
     _asking: set[asyncio.Task[None]] = field(default_factory=set)
     _tools: dict[int, asyncio.Future[tuple[str, bool]]] = field(default_factory=dict)
+    _lines: int = 0  #: for the log
     _session: Session = field(init=False)
 
     def __post_init__(self) -> None:
@@ -284,11 +289,11 @@ class _Talk:
             case "calling":
                 pass
             case "outcome":
-                return _outcome(self.attempt, message)
+                return _outcome(self.attempt, said.outcome(message))
             case "failed":
-                return _failure(message)
+                return _failure(said.failure(message))
             case other:
-                raise RunError(f"the child said {other!r}, which means nothing")
+                raise RunError(f"the child said {other!r:.80}, which means nothing")
         return None
 
     def _answer(self, message: dict[str, Any]) -> None:
@@ -303,6 +308,9 @@ class _Talk:
             reply = {"ok": await self.executor.broker.answer(self._session, message)}
         except RunnerError as error:
             reply = {"error": str(error), "type": type(error).__name__}
+        except Exception as error:  # noqa: BLE001 - whatever a child asks, it and nobody else is told
+            self.executor.say("error", f"{type(error).__name__}: {error}", task=self.attempt.task.name)
+            reply = {"error": "what was asked could not be answered; the runner's log says why"}
         await self.child.send({"re": message.get("id"), **reply})
 
     async def _call_tool(self, name: str, args: dict[str, Any]) -> tuple[str, bool]:
@@ -313,14 +321,26 @@ class _Talk:
         return text, is_error
 
     def _tooled(self, message: dict[str, Any]) -> None:
-        asked = self._tools.get(message.get("tool", -1))
+        answer = said.tooled(message)
+        asked = self._tools.get(answer.tool)
         if asked is not None and not asked.done():
-            asked.set_result((str(message.get("text")), bool(message.get("is_error"))))
+            asked.set_result((answer.text, answer.is_error))
 
     def _log(self, message: dict[str, Any]) -> None:
         level = "warning" if message.get("level") == "warning" else "info"
-        about = {"task": self.attempt.task.name, "run": self.attempt.run, "details": message.get("details")}
-        self.executor.say(level, str(message.get("message")), source="run.log", **about)
+        self._lines += 1
+        if self._lines > LINES_MAX:
+            return
+        if self._lines == LINES_MAX:
+            message = {
+                "level": "warning",
+                "message": f"… (more than {LINES_MAX:,} lines; the rest are not kept)",
+            }
+        details = message.get("details")
+        if len(json.dumps(details)) > said.WORDS_MAX:
+            details = said.short(details)
+        about = {"task": self.attempt.task.name, "run": self.attempt.run, "details": details}
+        self.executor.say(level, said.short(message.get("message")), source="run.log", **about)
 
     async def _missing(self) -> Verdict:
         """The child ended without an outcome."""
@@ -331,39 +351,39 @@ class _Talk:
         return Verdict("error", f"the child ended without an outcome ({how}){hint}", may_help=True)
 
 
-def _failure(message: dict[str, Any]) -> Verdict:
-    kind, error = str(message.get("kind")), str(message.get("error"))
-    place = f" ({message['file']}:{message['line']})" if message.get("file") else ""
-    return Verdict("error", error + place, may_help=kind not in _LASTING)
+def _failure(failure: said.Failure) -> Verdict:
+    place = f" ({failure.file}:{failure.line})" if failure.file else ""
+    return Verdict("error", said.short(failure.error) + place, may_help=failure.kind not in _LASTING)
 
 
-def _outcome(attempt: Attempt, message: dict[str, Any]) -> Verdict:
+def _outcome(attempt: Attempt, outcome: said.Outcome) -> Verdict:
     """What the task returned; raises `RunError` for what no task can return."""
-    made, state = message.get("made"), message.get("state")
-    if not isinstance(made, list) or not isinstance(state, dict) or len(made) > ITEMS_MAX:
-        raise RunError(f"a run may return up to {ITEMS_MAX} drafts and alerts, and keep a dict in run.state")
+    made = outcome.made
+    if len(made) > ITEMS_MAX:
+        raise RunError(f"a run may return up to {ITEMS_MAX} drafts and alerts")
     return Verdict(
         "ok",
-        alerts=tuple(_alert(item["alert"]) for item in made if "alert" in item),
-        drafts=tuple(_made(attempt, place, item) for place, item in enumerate(made) if "draft" in item),
-        state=state,
-        degraded=tuple(str(why) for why in message.get("degraded", ())),
+        alerts=tuple(_alert(item.alert) for item in made if item.alert is not None),
+        drafts=tuple(
+            _made(attempt, place, item) for place, item in enumerate(made) if item.draft is not None
+        ),
+        state=outcome.state,
+        degraded=tuple(said.short(why) for why in outcome.degraded[:ITEMS_MAX]),
     )
 
 
-def _alert(text: Any) -> str:
-    if not isinstance(text, str) or len(text) > ALERT_MAX:
+def _alert(text: str) -> str:
+    if len(text) > ALERT_MAX:
         raise RunError(f"an Alert is a text of at most {ALERT_MAX:,} characters")
     return text
 
 
-def _made(attempt: Attempt, place: int, item: dict[str, Any]) -> Made:
-    kind = attempt.kinds.get(str(item["draft"]))
+def _made(attempt: Attempt, place: int, item: said.Item) -> Made:
+    kind = attempt.kinds.get(item.draft or "")
     if kind is None:
         known = ", ".join(attempt.kinds) or "none"
         raise DraftError(
-            f"the task returned a {item['draft']}, a kind that tasks/{attempt.task.file} doesn't name; "
+            f"the task returned a {item.draft}, a kind that tasks/{attempt.task.file} doesn't name; "
             f"import its class there; it names: {known}"
         )
-    call = item.get("call")
-    return Made(kind, dict(item["fields"]), call if isinstance(call, int) else None, place)
+    return Made(kind, item.fields, item.call, place)

@@ -7,6 +7,7 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from runner import said, seal
 from runner.draft import digest
 from runner.errors import GoneError, JournalError, RunError, RunnerError, StoppedError
 from runner.gate import Held, Refusal, State, deliverable
@@ -250,20 +251,20 @@ class Outbox:
                 case "delivered":
                     return Outcome(State.DELIVERED, receipt=_receipt(message.get("receipt")))
                 case "not_delivered":
-                    return _refused(claim, str(message["error"]))
+                    return _refused(claim, said.short(message.get("error")))
                 case "uncertain":
-                    raise RunError(str(message["error"]))
+                    raise RunError(said.short(message.get("error")))
         raise RunError(f"the child that delivered it ended without a word ({await child.ended})")
 
     def _order(self, claim: Claim) -> dict[str, Any]:
         content, kind = claim.content.decode(), claim.kind
         folder = self.home / ".runner" / "deliveries"
-        folder.mkdir(parents=True, exist_ok=True)
         return {
             "op": "deliver",
             "memory": MEMORY_MB,
             "folder": str(folder),
-            "environment": {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "TZ": "UTC"},
+            "seal": seal.of_delivery(self.home, folder, kind.writes, self.children.user),
+            "environment": seal.environment(folder),
             "home": str(self.home),
             "tasks": str(self.home / "tasks"),
             "file": kind.file,

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from runner import seal
 from runner.children import Children
+from runner.worker.sealing.user import chosen
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -34,7 +36,7 @@ async def children() -> AsyncIterator[Children]:
         await kept.close()
 
 
-def order(tmp_path: Path, body: str, **more: Any) -> dict[str, Any]:
+def order(tmp_path: Path, body: str, *, is_open: bool = True, **more: Any) -> dict[str, Any]:
     tasks, folder = tmp_path / "tasks", tmp_path / "folder"
     tasks.mkdir(exist_ok=True)
     folder.mkdir(exist_ok=True)
@@ -46,6 +48,7 @@ def order(tmp_path: Path, body: str, **more: Any) -> dict[str, Any]:
         "op": "run",
         "memory": 256,
         "folder": str(folder),
+        "seal": seal.of_run(tmp_path, folder, chosen(), is_open=is_open),
         "environment": {"PATH": "/usr/bin:/bin"},
         "tasks": str(tasks),
         "file": "it.py",

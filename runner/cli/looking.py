@@ -27,8 +27,10 @@ async def read_catalog(home: Path) -> Catalog:
     """What is in tasks/ now, read in children."""
     from runner.catalog import Catalog
     from runner.children import Children
+    from runner.settings import load
+    from runner.worker.sealing.user import chosen
 
-    children = Children()
+    children = Children(user=chosen(load(home).task_user))
     try:
         found = Catalog(home, children)
         await found.scan()
@@ -48,6 +50,9 @@ def tasks(*, wants_json: bool) -> None:
     """List the tasks: schedule in words, next slots, last run, state."""
     from runner.schedule import upcoming
     from runner.store import runs, slots
+    from runner.worker.sealing.report import report
+
+    is_whole = report().is_whole
 
     with opened() as project:
         known = catalog(project.settings.home)
@@ -63,7 +68,7 @@ def tasks(*, wants_json: bool) -> None:
                     str(slot.astimezone(zone).isoformat())
                     for slot in islice(upcoming(task.triggers, now, zone), SLOTS)
                 ],
-                "sealed": task.limits.sealed,
+                "sealed": task.limits.sealed and is_whole,
                 "paused": task.name in paused,
                 "broken": None,
                 "file": task.file,

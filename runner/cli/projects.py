@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from runner.catalog import Catalog
     from runner.settings import Settings
+    from runner.trial import Tried
 
 TOML = """\
 # What the runner needs to know; each line may also stand in the environment, as RUNNER_ and its name in capitals.
@@ -27,6 +28,7 @@ TOML = """\
 daily_budget_usd = 1.00        # what all tasks together may spend on Claude in a day; no call begins past it
 # timezone = "Europe/Berlin"   # yours; the machine's when this is left out
 # model = "claude-sonnet-5-5"  # for tasks that name none
+# task_user = "studio-tasks"   # whom tasks run as, should the runner be root
 """
 IGNORED = "/STOP\n/.runner/\n/logs/*\n!/logs/.gitkeep\n/published/\n/.env\n__pycache__/\n"
 ENV = "# Secrets; never committed.\nANTHROPIC_API_KEY=\n"
@@ -167,6 +169,32 @@ def _look_at_children(known: Settings) -> str:
     return "each run is a process of its own with limits, killed with its group, and dies with the runner"
 
 
+def _look_at_seal(known: Settings) -> str:
+    from runner.worker.sealing.report import report
+
+    what = report()
+    tried = asyncio.run(_try_seal(known))
+    lines = [what.system, *(f"{part.name}: {part.words}" for part in what.parts())]
+    lines += [f"{each.way}: {f'closed ({each.refusal})' if each.refusal else 'OPEN'}" for each in tried]
+    table = "\n    ".join(lines)
+    open_ways = [each.way for each in tried if each.refusal is None]
+    if open_ways:
+        raise RunnerError(f"a sealed task can {', '.join(open_ways)}\n    {table}")
+    return f"whole; a sealed child tried {len(tried)} ways out and found none\n    {table}"
+
+
+async def _try_seal(known: Settings) -> list[Tried]:
+    from runner.children import Children
+    from runner.trial import tried
+    from runner.worker.sealing.user import chosen
+
+    children = Children(user=chosen(known.task_user))
+    try:
+        return await tried(children, known.home)
+    finally:
+        await children.close()
+
+
 def _look_at_runner(known: Settings) -> str:
     from runner import lock
 
@@ -182,5 +210,6 @@ _LOOKS: dict[str, Callable[[Settings], str]] = {
     "journal": _look_at_journal,
     "tasks": _look_at_tasks,
     "children": _look_at_children,
+    "seal": _look_at_seal,
     "runner": _look_at_runner,
 }

@@ -55,6 +55,7 @@ async def _up(known: Settings) -> None:
 
 def _greeting(app: App) -> list[str]:
     from runner.review.console.board import outlook
+    from runner.worker.sealing.report import report
 
     known, tasks = app.settings, app.catalog.tasks
     lines = [f"runner: {known.home} ({known.timezone})", *outlook(tasks, known.zone, app.store.clock.now())]
@@ -64,6 +65,9 @@ def _greeting(app: App) -> list[str]:
         lines.append(f"A day may cost at most ${known.daily_budget_usd:.2f}, all tasks together.")
     if known.anthropic_api_key is None:
         lines.append("There is no ANTHROPIC_API_KEY: what asks Claude will fail until it is in .env.")
+    lines += [f"Tasks are not sealed here: {words}." for words in report().lacking]
+    if app.children.user is not None:
+        lines.append(f"The runner is root; tasks and deliveries run as {app.children.user.name}.")
     lines.append("To halt everything: touch STOP (or: runner stop)")
     return lines
 

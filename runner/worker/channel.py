@@ -64,6 +64,11 @@ class Channel:
         await self.say("tooled", tool=message["tool"], text=text, is_error=is_error)
 
 
+async def no_tools(name: str, args: dict[str, Any]) -> tuple[str, bool]:
+    """What a child answers that lends no tools."""
+    return f"there is no tool {name}", True
+
+
 def _settle(future: asyncio.Future[Any], message: dict[str, Any]) -> None:
     if future.done():
         return

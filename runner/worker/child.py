@@ -3,23 +3,35 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import importlib
 import json
 import os
+import socket
 import sys
 import traceback
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from runner.errors import RunnerError
-from runner.worker import limits
+from runner.worker import limits, sealing
 
 if TYPE_CHECKING:
-    import socket
+    from collections.abc import Callable, Coroutine, Iterator
 
+#: where each order is carried out
+WORKS = {"run": "run", "deliver": "deliver", "look": "look", "fit": "fitting", "probe": "probe"}
 ORDER_MAX = 64 << 20  #: bytes of the first message
+REFUSED = frozenset({errno.EPERM, errno.EACCES, errno.EXDEV})  #: how the seal says no
+
+SEALED = (
+    "the task is sealed: it has no network, no other programs and no files but its own folder; "
+    "sealed=False in @task opens network and programs"
+)
+OPEN = "its files are closed but for its own folder, and for what a delivery's kind names in writes"
 
 
-def serve(channel: socket.socket) -> NoReturn:
-    """Carry out the one order that comes over the socket, then leave."""
+def serve(channel: socket.socket, parent: int) -> NoReturn:
+    """Carry out the one order that comes over the socket, sealed before any line of the owner's runs, then leave."""
     order = _order(channel)
     if order is None:
         os._exit(0)  # the supervisor thought better of it
@@ -29,8 +41,13 @@ def serve(channel: socket.socket) -> NoReturn:
     os.environ.update(order["environment"])
     sys.dont_write_bytecode = True
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr] # a killed child flushes nothing
-    limits.die_at_end_of_file(channel)
-    asyncio.run(_carry_out(order, channel))
+    work = _work(order["op"])
+    seal = sealing.Seal.of(order["seal"])
+    sealing.become(seal)
+    limits.die_with_parent(parent)  # said anew: a change of user forgets it
+    sealing.lock(seal)
+    limits.die_at_end_of_file(channel)  # a thread, and threads that are there already stay unsealed
+    asyncio.run(work(order, channel))
     os._exit(0)
 
 
@@ -45,14 +62,13 @@ def _order(channel: socket.socket) -> dict[str, Any] | None:
     return order
 
 
-async def _carry_out(order: dict[str, Any], channel: socket.socket) -> None:
-    from runner.worker import deliver, look, run
+def _work(op: str) -> Callable[[dict[str, Any], socket.socket], Coroutine[Any, Any, None]]:
+    module = importlib.import_module(f"runner.worker.{WORKS[op]}")
+    work: Callable[[dict[str, Any], socket.socket], Coroutine[Any, Any, None]] = module.work
+    return work
 
-    work = {"run": run.work, "deliver": deliver.work, "look": look.work}[order["op"]]
-    await work(order, channel)
 
-
-def complaint(error: BaseException, below: str) -> dict[str, Any]:
+def complaint(error: BaseException, below: str, *, is_open: bool) -> dict[str, Any]:
     """An exception as the owner should read it: a sentence, and where in their own code it was raised."""
     frames = [
         frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename.startswith(below)
@@ -60,9 +76,23 @@ def complaint(error: BaseException, below: str) -> dict[str, Any]:
     words = str(error) or type(error).__name__
     if not isinstance(error, RunnerError):
         words = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    if any(_is_refusal(each) for each in _causes(error)):
+        words += f" ({OPEN if is_open else SEALED})"
     report: dict[str, Any] = {"error": words, "kind": type(error).__name__}
     if isinstance(error, SyntaxError) and (error.filename or "").startswith(below):
         report |= {"file": error.filename, "line": error.lineno}
     elif frames:
         report |= {"file": frames[-1].filename, "line": frames[-1].lineno}
     return report
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """The error, and those that it came of."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _is_refusal(error: BaseException) -> bool:
+    """Whether the seal may be what made it: a refusal by the kernel, or a name that could not be looked up."""
+    return isinstance(error, socket.gaierror) or (isinstance(error, OSError) and error.errno in REFUSED)

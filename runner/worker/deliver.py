@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, ConfigDict
 
 from runner.errors import NotDelivered
-from runner.worker.channel import Channel
+from runner.worker.channel import Channel, no_tools
 from runner.worker.child import complaint
 from runner.worker.load import kinds_of, module_at, source
 
@@ -82,7 +82,7 @@ def _rehearsing(address: str) -> httpx.AsyncBaseTransport:
 
 async def work(order: dict[str, Any], end: socket.socket) -> None:
     """Make the one attempt, once the supervisor has said go; or look whether an earlier one arrived."""
-    channel = Channel(_no_tools)
+    channel = Channel(no_tools)
     await channel.open(end)
     below = str(Path(order["tasks"]))
     try:
@@ -90,7 +90,7 @@ async def work(order: dict[str, Any], end: socket.socket) -> None:
         delivery = Delivery(order["key"], Path(order["home"]), order["rehearsal"], order["secrets"])
         await channel.ask("ready")  # answered only while STOP is not engaged; before that nothing has begun
     except BaseException as error:  # noqa: BLE001 - nothing has begun: this is certain
-        await channel.say("not_delivered", **complaint(error, below))
+        await channel.say("not_delivered", **complaint(error, below, is_open=True))
         return
     await _attempt(draft, delivery, order["look_up"], channel, below)
 
@@ -105,9 +105,9 @@ async def _attempt(draft: Draft, delivery: Delivery, look_up: bool, channel: Cha
         else:
             await channel.say("delivered", receipt=_receipt(receipt))
     except NotDelivered as error:
-        await channel.say("not_delivered", **complaint(error, below))
+        await channel.say("not_delivered", **complaint(error, below, is_open=True))
     except BaseException as error:  # noqa: BLE001 - it may have arrived all the same
-        await channel.say("uncertain", **complaint(error, below))
+        await channel.say("uncertain", **complaint(error, below, is_open=True))
 
 
 def _receipt(receipt: Any) -> dict[str, Any]:
@@ -131,7 +131,3 @@ def _draft(order: dict[str, Any]) -> Draft:
     if kind is None:
         raise NotDelivered(f"{order['file'] or order['module']} no longer has a kind {order['title']}")
     return kind.model_validate_json(json.dumps(order["fields"]))
-
-
-async def _no_tools(name: str, args: dict[str, Any]) -> tuple[str, bool]:
-    return f"there is no tool {name}", True

@@ -6,6 +6,7 @@ import hashlib
 import importlib
 import importlib.util
 import inspect
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -38,8 +39,12 @@ def source(tasks: Path, module: ModuleType) -> str:
     """Digest of the module's file and of every file below `tasks` that is imported with it."""
     root = tasks.resolve()
     files = {Path(str(module.__file__)).resolve()}
+    begins = (f"{tasks}{os.sep}", f"{root}{os.sep}")
     for other in list(sys.modules.values()):
-        if file := getattr(other, "__file__", None):
+        file = getattr(other, "__file__", None)
+        if isinstance(file, str) and file.startswith(
+            begins
+        ):  # hundreds are not: to resolve them all takes long
             path = Path(file).resolve()
             if path.is_relative_to(root):
                 files.add(path)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from runner.declare import Task
 from runner.draft import BUILT_IN, Draft, Kind
-from runner.worker.channel import Channel
+from runner.worker.channel import Channel, no_tools
 from runner.worker.child import complaint
 from runner.worker.load import kinds_of, module_at, source
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 async def work(order: dict[str, Any], end: socket.socket) -> None:
     """Report the tasks and the kinds of the module in `order["file"]`, or what is wrong with it."""
-    channel = Channel(_no_tools)
+    channel = Channel(no_tools)
     await channel.open(end)
     tasks = Path(order["tasks"])
     try:
@@ -30,13 +30,9 @@ async def work(order: dict[str, Any], end: socket.socket) -> None:
             "kinds": [_kind(kind, order["file"], code) for kind in kinds_of(module)],
         }
     except BaseException as error:  # noqa: BLE001 - whatever a module does at import is its own fault
-        await channel.say("broken", **complaint(error, str(tasks)))
+        await channel.say("broken", **complaint(error, str(tasks), is_open=order["seal"]["open"]))
     else:
         await channel.say("looked", source=code, **report)
-
-
-async def _no_tools(name: str, args: dict[str, Any]) -> tuple[str, bool]:
-    return f"there is no tool {name}", True
 
 
 def _tasks(module: ModuleType) -> list[dict[str, Any]]:

@@ -233,7 +233,7 @@ async def work(order: dict[str, Any], end: socket.socket) -> None:
         made = await _call(task, run)
         await channel.say("outcome", made=outcome(made), state=run.state, degraded=run.degradations)
     except BaseException as error:  # noqa: BLE001 - whatever a task raises is the run's error
-        await channel.say("failed", **complaint(error, str(tasks)))
+        await channel.say("failed", **complaint(error, str(tasks), is_open=order["seal"]["open"]))
 
 
 def _task(tasks: Path, file: str, name: str) -> Task:

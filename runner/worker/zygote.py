@@ -22,9 +22,11 @@ from pathlib import Path
 from typing import NoReturn
 
 from runner.stop import GRACE_S, sight
-from runner.worker import child, limits, preload
+from runner.worker import child, deliver, limits, look, run  # noqa: F401 - imported here, had by all
+from runner.worker.sealing.kernel import hide
 
 MESSAGE_MAX = 4096
+IDLE_MS = 200  #: without work for so long, it gets ready what only some children need
 LOOK_MS = 100  #: how often it looks for STOP while there are children
 
 
@@ -55,19 +57,22 @@ def main() -> NoReturn:
     """Serve the supervisor on the descriptor that the command line names, until it is gone."""
     control = socket.socket(fileno=int(sys.argv[1]))
     limits.die_with_parent(int(sys.argv[2]))
+    hide()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the supervisor decides when it is over
     wake_read, wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
     signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
     signal.signal(signal.SIGCHLD, lambda *_: None)
-    preload.everything()
     gc.freeze()  # what is shared with the children stays shared
     control.send(b'{"op": "ready"}')
     live = Live(Path(sys.argv[3]) if sys.argv[3] else None)
     poll = select.poll()
     poll.register(control, select.POLLIN)
     poll.register(wake_read, select.POLLIN)
+    is_warm = False
     while True:
-        ready = dict(poll.poll(LOOK_MS if live.numbers else None))
+        ready = dict(poll.poll(LOOK_MS if live.numbers else None if is_warm else IDLE_MS))
+        if not ready and not live.numbers and not is_warm:
+            is_warm = _warm()
         live.is_stopped()
         if wake_read in ready:
             with contextlib.suppress(BlockingIOError):
@@ -75,6 +80,13 @@ def main() -> NoReturn:
             _report_ended(control, live)
         if control.fileno() in ready:
             _obey(control, live, (wake_read, wake_write))
+
+
+def _warm() -> bool:
+    import jsonschema  # noqa: F401 - a tenth of a second that no child then spends
+
+    gc.freeze()
+    return True
 
 
 def _obey(control: socket.socket, live: Live, wake: tuple[int, int]) -> None:
@@ -123,7 +135,8 @@ def _become(control: socket.socket, descriptors: list[int], wake: tuple[int, int
         for target in (1, 2):
             os.dup2(output, target)
         os.close(output)
-        child.serve(socket.socket(fileno=channel))
+        os.set_inheritable(channel, False)  # noqa: FBT003 - the function's own signature
+        child.serve(socket.socket(fileno=channel), parent)
     except BaseException:  # noqa: BLE001 - nothing may return into the zygote's loop
         import traceback
 

@@ -1,0 +1,74 @@
+"""What of the seal this platform has: said in `runner doctor`, at start, and wherever a task is called sealed."""
+
+from __future__ import annotations
+
+import platform
+import sys
+from dataclasses import dataclass
+
+from runner.worker.sealing import COVERS_TRUNCATE, landlock, seccomp
+
+SOCKETS_ABI = 9
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One part of the seal."""
+
+    name: str
+    holds: bool
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class SealReport:
+    """What there is to seal with."""
+
+    system: str  #: the kernel, by name and release
+    abi: int  #: of Landlock; 0: there is none
+    has_filter: bool  #: whether system calls can be refused
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether a task that is declared sealed is sealed."""
+        return self.abi > 0 and self.has_filter
+
+    @property
+    def lacking(self) -> list[str]:
+        """What is open to sealed tasks all the same, a sentence each; empty where the seal is whole."""
+        return [part.words for part in self.parts() if not part.holds]
+
+    def parts(self) -> list[Part]:
+        """Each part of the seal, and whether sealed tasks are held by it."""
+        return [self._files(), self._calls()]
+
+    def _files(self) -> Part:
+        if not self.abi:
+            return Part(
+                "files",
+                holds=False,
+                words=f"{self.system} has no Landlock (Linux has it from 5.13 on): tasks can read and write your files",
+            )
+        shorts = [] if self.abi >= COVERS_TRUNCATE else ["cutting files short is refused everywhere"]
+        shorts += [] if self.abi >= landlock.SCOPE_ABI else ["open tasks can signal your other processes"]
+        shorts += [] if self.abi >= SOCKETS_ABI else ["open tasks can connect to your unix sockets"]
+        return Part("files", holds=True, words="; ".join([f"Landlock, ABI {self.abi}", *shorts]))
+
+    def _calls(self) -> Part:
+        if self.has_filter:
+            return Part(
+                "network, programs, other processes", holds=True, words="seccomp, a filter of our own"
+            )
+        return Part(
+            "network, programs, other processes",
+            holds=False,
+            words=f"{self.system} takes no filter of ours: tasks can reach the network and begin programs",
+        )
+
+
+def report() -> SealReport:
+    """What this very platform has."""
+    system = f"{platform.system()} {platform.release()} on {platform.machine()}"
+    if sys.platform != "linux":
+        return SealReport(system, 0, has_filter=False)
+    return SealReport(system, landlock.abi(), seccomp.is_there())
