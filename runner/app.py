@@ -16,6 +16,7 @@ from runner.children import Children
 from runner.claude.ask import Claude
 from runner.claude.budget import Budget
 from runner.claude.price import upper_bound
+from runner.demand import submit
 from runner.diagnostics import Diagnostics
 from runner.dispatch import Dispatch
 from runner.draft import BUILT_IN
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from runner.draft import Kind
+    from runner.review.telegram.phone import Phone
     from runner.settings import Settings
 
 KEPT = 100_000  #: events that stay in the store once they are in the journal
@@ -53,6 +55,7 @@ class StandIns:
     claude: str
     destination: str
     every: timedelta | None = None  #: makes each task due so often, whatever it says; None leaves them alone
+    telegram: str = ""  #: empty: nobody has a phone
 
 
 class App:
@@ -75,6 +78,7 @@ class App:
         every = stand_ins.every if stand_ins else None
         self.catalog = Catalog(self.home, self.children, self.stop.look, every)
         self.desk = Desk(self.store, self.stop)
+        self.phone: Phone | None = None  # while it is up and a bot is set
         self._is_turning = False
         self._is_recorded = False  # whether the stop that is engaged is in the store
 
@@ -125,8 +129,8 @@ class App:
         stack.callback(logging.getLogger().removeHandler, self.diagnostics)
 
     def _secrets(self) -> list[str]:
-        key = self.settings.anthropic_api_key
-        return [key.get_secret_value()] if key else []
+        found = (self.settings.anthropic_api_key, self.settings.telegram_token)
+        return [secret.get_secret_value() for secret in found if secret]
 
     def _build(self) -> None:
         settings, stand_ins = self.settings, self.stand_ins
@@ -174,6 +178,23 @@ class App:
             stand_ins.destination if stand_ins else "",
         )
 
+    def _connect(self) -> Phone | None:
+        """The phone, if there is a bot; in a rehearsal only a stand-in's."""
+        settings, token = self.settings, self.settings.telegram_token
+        if token is None or (self.stand_ins and not self.stand_ins.telegram):
+            return None
+        from runner.review.telegram.phone import Neighbours, Phone  # noqa: PLC0415 - only where there is a bot
+
+        others = Neighbours(
+            lambda: self.catalog.tasks,
+            lambda task, number: submit(self.store, self.stop, self.catalog, task, number),
+            self.outbox.inquire,
+            self.diagnostics.say,
+        )
+        if self.stand_ins:
+            settings = settings.model_copy(update={"telegram_api": self.stand_ins.telegram})
+        return Phone(settings, self.store, self.desk, token.get_secret_value(), others)
+
     def _spent_today(self) -> Decimal:
         with self.store.read() as connection:
             return runs.spent_since(connection, midnight(self.store.clock.now(), self.settings.zone))
@@ -208,6 +229,9 @@ class App:
             self.schedule.start()
             self.schedule.take(self.catalog.tasks)
             self.outbox.inquire()
+            self.phone = self._connect()
+            if self.phone is not None:
+                self.phone.start()
         self._turn()
 
     def _recover(self) -> None:
@@ -270,6 +294,8 @@ class App:
             self.dispatch.look()
             if self._is_scheduled:
                 self.outbox.look()
+            if self.phone is not None:
+                self.phone.look()
         except StoreError as error:
             self.stop.engage(str(error))
 
@@ -307,7 +333,9 @@ class App:
             self._is_recorded = True
 
     async def _end(self) -> None:
-        """End in order: no new slot, no new run, no new delivery; then the last word."""
+        """End in order: no new decision, no new slot, no new run, no new delivery; then the last word."""
+        if self.phone is not None:
+            await self.phone.close()
         self.schedule.close()
         await self.dispatch.close()
         await self.outbox.close()

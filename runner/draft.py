@@ -163,7 +163,8 @@ OPEN, CLOSE = "⟦", "⟧"  #: enclose an escape of ours; the first is escaped w
 # Characters that show as nothing though their category says letter, mark or symbol (Unicode: default ignorable)
 _BLANK = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u2800\u3164\uffa0")
 _TRAILING = re.compile(r"[ \t]+(?=\n|\Z)")  # nobody sees it, and messengers drop it
-_ADDRESS = re.compile(r"[^\s<>()\[\]\"'`]+(?:\.|@|://)[^\s<>()\[\]\"'`]+")
+_UNBROKEN = re.compile(r"[^\s<>()\[\]\"'`]+")  # an address is one of these, with a joint inside
+_JOINT = re.compile(r"\.|@|://")
 
 
 def render(content: bytes) -> str:
@@ -216,9 +217,11 @@ def _hides(char: str) -> bool:
 
 def _mixed(text: str) -> Iterator[tuple[int, int]]:
     """Where an address mixes scripts, so that one letter may pose as another."""
-    for match in _ADDRESS.finditer(text):
-        if len({_script(char) for char in match[0] if char.isalpha()}) > 1:
-            yield match.span()
+    for match in _UNBROKEN.finditer(text):
+        begin, end = match.span()
+        is_address = _JOINT.search(text, begin + 1, end - 1) is not None
+        if is_address and len({_script(char) for char in match[0] if char.isalpha()}) > 1:
+            yield begin, end
 
 
 def _script(char: str) -> str:

@@ -7,11 +7,19 @@ import os
 import tomllib
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 from zoneinfo import ZoneInfo
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from runner.errors import SettingsError
 
@@ -21,6 +29,40 @@ if TYPE_CHECKING:
     from pydantic_settings import PydanticBaseSettingsSource
 
 FILE = "runner.toml"
+TIME = r"([01]\d|2[0-3]):[0-5]\d"  #: of day
+SECRETS = ("anthropic_api_key", "anthropic_base_url", "telegram_token")  #: never in the file
+
+
+class _Table(BaseModel):
+    """A table of `runner.toml`; a word that it does not know is refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Phone(_Table):
+    """How the owner is told by Telegram."""
+
+    chat: int | None = None  #: where cards and messages go; None is each owner's private chat with the bot
+    quiet_hours: str = Field(default="", pattern=rf"^({TIME}-{TIME})?$")  #: "22:00-07:30"; empty is none
+    digest_at: str = Field(
+        default="08:00", pattern=rf"^({TIME})?$"
+    )  #: of the morning's summary; empty is none
+
+
+class Reviewer(_Table):
+    """A person who may decide, and on what; a list left empty is no bound, all left empty is everything."""
+
+    id: int = Field(gt=0)  #: the person's numeric id at Telegram
+    tasks: tuple[str, ...] = ()
+    kinds: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
+    chat: int | None = None  #: where their cards go; None is their private chat with the bot
+
+
+class KindRule(_Table):
+    """What the owner asks for a kind beyond the ordinary."""
+
+    approvals: int = Field(default=1, ge=1, le=2)  #: how many different people must say yes
 
 
 class Settings(BaseSettings):
@@ -38,6 +80,12 @@ class Settings(BaseSettings):
     task_user: str = ""  #: whom tasks run as where the runner is root; empty: a user that is nobody's
     anthropic_api_key: SecretStr | None = Field(default=None, validation_alias="ANTHROPIC_API_KEY")
     anthropic_base_url: str | None = Field(default=None, validation_alias="ANTHROPIC_BASE_URL")
+    telegram_token: SecretStr | None = None  #: of the bot; None is no Telegram
+    telegram_owners: Annotated[tuple[int, ...], NoDecode] = ()  #: numeric ids, commas between them
+    telegram_api: str = "https://api.telegram.org"  #: where the Bot API is
+    telegram: Phone = Phone()
+    reviewers: dict[str, Reviewer] = Field(default_factory=dict)  #: by name
+    kinds: dict[str, KindRule] = Field(default_factory=dict)  #: by the kind's name
 
     @classmethod
     def settings_customise_sources(
@@ -51,10 +99,31 @@ class Settings(BaseSettings):
         """The environment, then `.env`, then `runner.toml`."""
         return env_settings, dotenv_settings, init_settings
 
-    @field_validator("anthropic_api_key", "anthropic_base_url", "daily_budget_usd", mode="before")
+    @field_validator(
+        "anthropic_api_key", "anthropic_base_url", "daily_budget_usd", "telegram_token", mode="before"
+    )
     @classmethod
     def _unset(cls, value: Any) -> Any:
         return value or None if isinstance(value, str) else value  # a line left empty sets nothing
+
+    @field_validator("telegram_owners", mode="before")
+    @classmethod
+    def _ids(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            value = [part.strip() for part in value.split(",") if part.strip()]
+        elif isinstance(value, int):
+            value = [value]
+        if not all(str(each).isdecimal() and int(each) > 0 for each in value):
+            raise ValueError(
+                "write numeric ids with commas between them, e.g. 123456789; `runner telegram link` shows yours"
+            )
+        return tuple(int(each) for each in value)
+
+    @model_validator(mode="after")
+    def _somebody(self) -> Settings:
+        if len({person.id for person in self.reviewers.values()}) < len(self.reviewers):
+            raise ValueError("two reviewers have the same id")
+        return self
 
     @field_validator("timezone")
     @classmethod
@@ -94,9 +163,11 @@ def load(folder: Path | None = None) -> Settings:
         return Settings(_env_file=folder / ".env", home=folder, **table)  # type: ignore[call-arg]
     except ValidationError as error:
         first = error.errors()[0]
-        name = str(first["loc"][0])
+        name, *inner = (str(part) for part in first["loc"]) if first["loc"] else ("reviewers",)
         words = str(first["msg"]).removeprefix("Value error, ")
-        raise SettingsError(f"{_written(name, table)}={first['input']!r}: {words}") from error
+        place = ".".join([_written(name, table), *inner])
+        value = "" if name in SECRETS or not first["loc"] else f"={first['input']!r}"
+        raise SettingsError(f"{place}{value}: {words}") from error
 
 
 def _toml(path: Path) -> dict[str, Any]:
@@ -106,7 +177,7 @@ def _toml(path: Path) -> dict[str, Any]:
         return {}
     except (OSError, ValueError) as error:
         raise SettingsError(f"{path.name} can't be read: {error}") from error
-    known = [name for name in Settings.model_fields if name != "home" and not name.startswith("anthropic_")]
+    known = [name for name in Settings.model_fields if name != "home" and name not in SECRETS]
     for name in table:
         if name not in known:
             raise SettingsError(f"{path.name} has {name!r}, which is no setting; {_hint(name, known)}")

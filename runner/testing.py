@@ -118,12 +118,14 @@ async def rehearsal(
     *,
     every: timedelta | None = None,
     is_scheduled: bool = True,
+    phone: str = "",
     heard: Callable[[dict[str, Any]], None] | None = None,
     **settings: Any,
 ) -> AsyncIterator[Rehearsal]:
     """The runner, up in `home` while this lasts, with these settings of its own.
 
-    `every` makes each task due so often, whatever it says; `heard` is told each event as it happens.
+    `every` makes each task due so often, whatever it says; `phone` is the address of a stand-in for Telegram;
+    `heard` is told each event as it happens.
     """
     events: list[dict[str, Any]] = []
 
@@ -134,5 +136,8 @@ async def rehearsal(
 
     (home / "tasks").mkdir(parents=True, exist_ok=True)
     known = settings_room.load(home).model_copy(update=settings)
-    async with on_stage(known, home, keep, every=every) as stage, stage.app.up(is_scheduled=is_scheduled):
+    async with (
+        on_stage(known, home, keep, every=every, phone=phone) as stage,
+        stage.app.up(is_scheduled=is_scheduled),
+    ):
         yield Rehearsal(stage, events)

@@ -137,3 +137,8 @@ async def test_a_kind_must_say_how_it_is_delivered() -> None:
 
     with pytest.raises(NotImplementedError):
         await Note(text="x").deliver(None)
+
+
+def test_a_long_text_without_a_blank_is_shown_without_a_long_wait() -> None:
+    text = "a" * 500_000  # a search that went back for every letter would take an hour
+    assert visible(text) == text

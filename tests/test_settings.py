@@ -67,3 +67,38 @@ def test_the_project_is_the_working_directory_unless_runner_home_says_otherwise(
     assert settings.home() == tmp_path.resolve()
     monkeypatch.setenv("RUNNER_HOME", "/")
     assert str(settings.home()) == "/"
+
+
+def test_the_phone_is_set_in_the_environment_and_in_tables(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / ".env").write_text("RUNNER_TELEGRAM_TOKEN=1:hush\nRUNNER_TELEGRAM_OWNERS=12, 34\n")
+    (tmp_path / "runner.toml").write_text(
+        '[telegram]\nchat = -100\nquiet_hours = "22:00-07:30"\n[reviewers.eve]\nid = 56\nlabels = ["acme"]\n'
+        "[kinds.article]\napprovals = 2\n"
+    )
+    found = settings.load(tmp_path)
+    assert (found.telegram_owners, found.telegram.chat, found.telegram.digest_at) == ((12, 34), -100, "08:00")
+    assert (found.reviewers["eve"].labels, found.kinds["article"].approvals) == (("acme",), 2)
+    assert "hush" not in repr(found)
+    monkeypatch.setenv("RUNNER_TELEGRAM_OWNERS", "7")
+    assert settings.load(tmp_path).telegram_owners == (7,)
+    monkeypatch.setenv("RUNNER_TELEGRAM_OWNERS", "@ana")
+    with pytest.raises(SettingsError, match="RUNNER_TELEGRAM_OWNERS='@ana': write numeric ids"):
+        settings.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("toml", "words"),
+    [
+        ('telegram_token = "x"', "secrets go into the environment"),
+        ('[telegram]\nquiet = "x"', r"runner.toml: telegram.quiet='x': Extra inputs"),
+        ('[telegram]\nquiet_hours = "late"', "telegram.quiet_hours='late'"),
+        ("[kinds.article]\napprovals = 3", "kinds.article.approvals=3"),
+        ("[reviewers.a]\nid = 1\n[reviewers.b]\nid = 1", "two reviewers have the same id"),
+    ],
+)
+def test_a_table_that_cannot_be_meant_is_said_with_its_place(tmp_path: Path, toml: str, words: str) -> None:
+    (tmp_path / "runner.toml").write_text(toml)
+    with pytest.raises(SettingsError, match=words):
+        settings.load(tmp_path)

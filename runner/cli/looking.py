@@ -167,7 +167,7 @@ def status(*, wants_json: bool) -> None:
     """Say whether the runner is up and whether it is stopped, and what waits."""
     from runner import lock
     from runner.stop import sight
-    from runner.store import figures, stops
+    from runner.store import figures, phone, stops
     from runner.store import runs as room
 
     with opened() as project:
@@ -177,6 +177,8 @@ def status(*, wants_json: bool) -> None:
             counted = figures.by_state(connection)
             spent = room.spent_since(connection, now - timedelta(days=1))
             under_way = len(room.running(connection))
+            frozen = phone.remembered(connection, "frozen")
+            unsent = phone.count_waiting(connection)
         reason = sight(home / "STOP") or (latch.reason if latch else None)
         state = {
             "up": lock.holder(home / ".runner" / "lock"),
@@ -184,6 +186,11 @@ def status(*, wants_json: bool) -> None:
             "running": under_way,
             "drafts": counted,
             "cost_usd_24h": float(spent),
+            "telegram": {
+                "connected": project.settings.telegram_token is not None,
+                "frozen": frozen or None,
+                "unsent": unsent,
+            },
             "home": str(home),
         }
         show(state, wants_json=wants_json, otherwise=lambda: _status(state))
@@ -197,6 +204,10 @@ def _status(state: dict[str, Any]) -> None:
     if state["stopped"]:
         click.echo(f"STOPPED: {visible(state['stopped'])}. Let it go again: runner resume")
     waiting = ", ".join(f"{count} {name}" for name, count in state["drafts"].items()) or "none"
+    if state["telegram"]["frozen"]:
+        click.echo(f"decisions by Telegram are frozen: {visible(state['telegram']['frozen'])}")
+    if state["telegram"]["unsent"]:
+        click.echo(f"{state['telegram']['unsent']} messages wait to be sent by Telegram")
     click.echo(
         f"runs under way: {state['running']}; drafts: {waiting}; spent in 24 hours: ${state['cost_usd_24h']:.4f}"
     )

@@ -20,9 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
     from runner.app import App
-    from runner.catalog import Catalog
     from runner.settings import Settings
-    from runner.stop import Stop
     from runner.store.store import Store
 
 POLL_S = 0.05
@@ -68,6 +66,10 @@ def _greeting(app: App) -> list[str]:
     lines += [f"Tasks are not sealed here: {words}." for words in report().lacking]
     if app.children.user is not None:
         lines.append(f"The runner is root; tasks and deliveries run as {app.children.user.name}.")
+    if known.telegram_token is None:
+        lines.append("No phone is connected; to read and decide there: runner telegram link")
+    elif not known.telegram_owners:
+        lines.append("RUNNER_TELEGRAM_OWNERS lists nobody, so nobody decides by phone: runner telegram link")
     lines.append("To halt everything: touch STOP (or: runner stop)")
     return lines
 
@@ -101,6 +103,7 @@ def run(task: str) -> int:
 async def _hand_over(task: str) -> int:
     from runner import lock
     from runner.cli.looking import read_catalog
+    from runner.demand import submit
     from runner.record import written
 
     with opened() as project:
@@ -115,6 +118,7 @@ async def _hand_over(task: str) -> int:
 
 async def _run_alone(known: Settings, task: str) -> int:
     from runner.app import App
+    from runner.demand import submit
     from runner.review.console.lines import line
 
     def heard(event: dict[str, Any]) -> None:
@@ -140,29 +144,6 @@ async def _bounded(app: App, *, is_scheduled: bool) -> AsyncIterator[None]:
             yield
     except asyncio.CancelledError:
         raise RunError("broken off; the run is tried again when the runner is up") from None
-
-
-def submit(store: Store, stop: Stop, catalog: Catalog, name: str) -> str:
-    """Queue a run on demand; its id. Raises `RunnerError` when the task must not run now."""
-    from runner.store import drafts, runs, slots, stops
-    from runner.store.store import new_id
-
-    with store.change() as tx:
-        latch = stops.latched(tx.connection)
-        reason = latch.reason if latch else stop.reason
-        if stop.look() or latch:
-            raise StoppedError(f"stopped ({reason}): no run begins; let it go again: runner resume")
-        task = catalog.task(name)
-        if task.name in slots.paused(tx.connection):
-            raise RunError(f"{task.name} is paused; unpause it first: runner unpause {task.name}")
-        waiting, most = drafts.waiting(tx.connection, task.name), task.limits.max_pending
-        if most and waiting >= most:
-            raise RunError(
-                f"{waiting} drafts of {task.name} wait already (max_pending={most}); decide on them first: runner pending"
-            )
-        number = new_id()
-        runs.add(tx, number, task.name)
-    return number
 
 
 async def _ended(store: Store, number: str, is_cared_for: Callable[[], bool] = lambda: True) -> None:
@@ -203,6 +184,7 @@ def rehearse(task: str) -> int:
 
 
 async def _rehearse(known: Settings, folder: Path, task: str) -> int:
+    from runner.demand import submit
     from runner.draft import render, visible
     from runner.rehearsal.stage import on_stage
     from runner.store import drafts

@@ -36,12 +36,16 @@ async def on_stage(
     heard: Callable[[dict[str, Any]], None],
     *,
     every: timedelta | None = None,
+    phone: str = "",
 ) -> AsyncIterator[Stage]:
-    """An app with the owner's settings, in another folder, on stand-ins that last as long as this."""
+    """An app with the owner's settings, in another folder, on stand-ins that last as long as this.
+
+    `phone` is the address of a stand-in for Telegram; empty is none, whatever bot the owner has.
+    """
     async with StandInClaude() as claude, StandInDestination() as destination:
         destination.pages["/"] = "<h1>Example</h1>"
         there = settings.model_copy(update={"home": home, "database_url": ""})
-        app = App(there, stand_ins=StandIns(claude.url, destination.url, every), heard=heard)
+        app = App(there, stand_ins=StandIns(claude.url, destination.url, every, phone), heard=heard)
         yield Stage(app, claude, destination)
 
 

@@ -25,7 +25,7 @@ from runner.gate import (
     Withdraw,
     decide,
 )
-from runner.stop import Door, remove_ours
+from runner.stop import Door, remove_ours, write
 from runner.store import deliveries, drafts, runs, stops
 from runner.store.store import new_id
 
@@ -155,6 +155,11 @@ class Desk:
             self._tell(tx, "draft.returned", held, by, reason="resolved: not delivered")
 
         self._decide(draft, Resolve(was_delivered), by, carry)
+
+    def halt(self, by: str, reason: str = "") -> None:
+        """Stop everything, now."""
+        write(self.stop.path, reason or f"stopped by {by}")
+        self.stop.look()
 
     def resume(self, by: str) -> bool:
         """Let the runner go again; False when it was not stopped. Raises `StoppedError` while the STOP file is there.

@@ -288,9 +288,32 @@ def lessons(connection: Connection, task: str, limit: int = 5) -> list[Lesson]:
     return [Lesson(*row) for row in found]
 
 
+def last_decision(connection: Connection, draft: str) -> Row[Any] | None:
+    """The newest decision on a draft; None when there was none."""
+    query = select(decisions).where(decisions.c.draft == draft).order_by(decisions.c.id.desc())
+    return connection.execute(query.limit(1)).first()
+
+
+def last_delivered(connection: Connection, task: str, kind: str) -> str | None:
+    """The task's newest draft of that kind which was delivered; None when none was."""
+    query = select(drafts.c.id).where(
+        drafts.c.task == task, drafts.c.kind == kind, drafts.c.state == State.DELIVERED
+    )
+    found: str | None = connection.execute(query.order_by(drafts.c.created.desc()).limit(1)).scalar()
+    return found
+
+
 def due(connection: Connection, now: datetime) -> list[str]:
     """The approved drafts whose hour has come, in the order of their approval's making."""
     return list(connection.execute(_DUE, {"now": stamp(now)}).scalars())
+
+
+def hours_taken(connection: Connection) -> set[str]:
+    """The hours that approved drafts wait for."""
+    query = select(drafts.c.not_before).where(
+        drafts.c.state == State.APPROVED, drafts.c.not_before.is_not(None)
+    )
+    return set(connection.execute(query).scalars())
 
 
 def next_hour(connection: Connection, now: datetime) -> datetime | None:

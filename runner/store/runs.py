@@ -140,6 +140,11 @@ def get(connection: Connection, run: str) -> Row[Any]:
     return connection.execute(_GET, {"run": run}).one()
 
 
+def exists(connection: Connection, run: str) -> bool:
+    """Whether there is such a run."""
+    return connection.execute(select(runs.c.id).where(runs.c.id == run)).first() is not None
+
+
 def resolve(connection: Connection, prefix: str) -> str:
     """The one run whose id begins so; raises `GoneError` when there is none or more than one."""
     query = select(runs.c.id).where(runs.c.id.startswith(prefix, autoescape=True)).limit(3)
@@ -242,6 +247,14 @@ def bill(connection: Connection, run: str) -> tuple[Decimal, int, int]:
     """What a run cost so far: dollars, input tokens, output tokens."""
     nano, tokens_in, tokens_out = connection.execute(_BILL, {"run": run}).one()
     return Decimal(nano) / NANO, tokens_in, tokens_out
+
+
+def models(connection: Connection, run: str) -> list[str]:
+    """The models that a run asked, in the order of first asking."""
+    query = select(spending.c.model).where(spending.c.run == run)
+    return list(
+        connection.execute(query.group_by(spending.c.model).order_by(func.min(spending.c.id))).scalars()
+    )
 
 
 def spent_since(connection: Connection, since: datetime) -> Decimal:

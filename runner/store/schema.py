@@ -7,6 +7,7 @@ that sums are exact.
 from collections.abc import Callable
 
 from sqlalchemy import (
+    BigInteger,
     Column,
     Connection,
     ForeignKey,
@@ -201,12 +202,97 @@ events = Table(
     sqlite_autoincrement=True,
 )
 
+updates = Table(
+    "updates",
+    METADATA,
+    Column("id", BigInteger, primary_key=True, autoincrement=False),  #: as Telegram counts them
+    Column("body", Text, nullable=False),
+    Column("received", Text, nullable=False),
+    Column("handled", Text),  #: NULL: not yet
+)
+Index("updates_handled", updates.c.handled)
+
+cards = Table(
+    "cards",
+    METADATA,
+    Column("id", Integer, primary_key=True),
+    Column("draft", Text, ForeignKey("drafts.id"), nullable=False),
+    Column("digest", Text, nullable=False),  #: of the revision that it shows
+    Column("chat", BigInteger, nullable=False),
+    Column("state", Text, nullable=False),  #: "sending", "live" or "dead"
+    Column("tries", Integer, nullable=False),  #: how many cards before it were lost on their way
+    Column("created", Text, nullable=False),
+)
+Index("cards_by_draft", cards.c.draft, cards.c.state)
+
+posts = Table(
+    "posts",
+    METADATA,
+    Column("id", Integer, primary_key=True),
+    Column("chat", BigInteger, nullable=False),
+    Column("topic", Text, nullable=False),  #: what it is about: "card", "answer", "run …"
+    Column("rank", Integer, nullable=False),  #: 0 goes before 1
+    Column("card", Integer, ForeignKey("cards.id")),  #: NULL: it is part of none
+    Column("place", Integer, nullable=False),  #: among the parts of its card
+    Column("wanted", Text, nullable=False),  #: what the message is to say, as JSON
+    Column("version", Integer, nullable=False),  #: counts the changes of that
+    Column("file", Text),  #: content of the document it carries; NULL: none
+    Column("state", Text, nullable=False),  #: "waiting", "sending", "shown" or "dead"
+    Column("not_before", Text),
+    Column("message", BigInteger),  #: its id in the chat; NULL: not sent
+    Column("returned", Text),  #: text and entities as Telegram returned them, as JSON
+    Column("created", Text, nullable=False),
+)
+Index("posts_waiting", posts.c.state, posts.c.chat, posts.c.rank, posts.c.id)
+Index("posts_by_message", posts.c.chat, posts.c.message)
+Index("posts_by_card", posts.c.card)
+Index("posts_by_topic", posts.c.topic, posts.c.chat)
+
+buttons = Table(
+    "buttons",
+    METADATA,
+    Column("nonce", Text, primary_key=True),
+    Column("post", Integer, ForeignKey("posts.id"), nullable=False),
+    Column("draft", Text),  #: NULL: it is about none
+    Column("digest", Text),
+    Column("action", Text, nullable=False),
+    Column("argument", Text, nullable=False),
+)
+Index("buttons_by_post", buttons.c.post)
+
+asks = Table(
+    "asks",
+    METADATA,
+    Column("post", Integer, ForeignKey("posts.id"), primary_key=True),  #: the message that asks
+    Column("person", BigInteger, nullable=False),  #: who may answer
+    Column("draft", Text, nullable=False),
+    Column("digest", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("argument", Text, nullable=False),
+)
+
+yeses = Table(
+    "yeses",
+    METADATA,
+    Column("draft", Text, ForeignKey("drafts.id"), nullable=False),
+    Column("digest", Text, nullable=False),
+    Column("by", Text, nullable=False),
+    Column("at", Text, nullable=False),
+    PrimaryKeyConstraint("draft", "by"),
+)
+
+PHONE = (updates, cards, posts, buttons, asks, yeses)  #: the tables of step 2
+
 
 def _create(connection: Connection) -> None:
-    METADATA.create_all(connection)
+    METADATA.create_all(connection, tables=[table for table in METADATA.sorted_tables if table not in PHONE])
 
 
-MIGRATIONS: tuple[Callable[[Connection], None], ...] = (_create,)
+def _add_phone(connection: Connection) -> None:
+    METADATA.create_all(connection, tables=PHONE)
+
+
+MIGRATIONS: tuple[Callable[[Connection], None], ...] = (_create, _add_phone)
 
 
 def migrate(connection: Connection) -> None:

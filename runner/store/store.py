@@ -129,8 +129,12 @@ class Store:
     def last_seq(self) -> int:
         """The number of the newest event; 0 when there is none."""
         with self.read() as connection:
-            newest: int = connection.execute(select(func.coalesce(func.max(events.c.seq), 0))).scalar_one()
-            return newest
+            return self.last_seq_in(connection)
+
+    def last_seq_in(self, connection: Connection) -> int:
+        """The same, as a transaction sees it."""
+        newest: int = connection.execute(select(func.coalesce(func.max(events.c.seq), 0))).scalar_one()
+        return newest
 
     def events_after(self, seq: int, limit: int = 1000) -> list[tuple[int, str]]:
         """The next events in order: their numbers and their JSON."""
@@ -142,6 +146,12 @@ class Store:
         """Forget the events up to that number: they are in the journal, which is their place."""
         with self._engine.begin() as connection:
             connection.execute(events.delete().where(events.c.seq <= through))
+
+    def newest_events(self, count: int) -> list[dict[str, Any]]:
+        """The last so many events, in order."""
+        query = select(events.c.body).order_by(events.c.seq.desc()).limit(count)
+        with self.read() as connection:
+            return [orjson.loads(body) for body in reversed(list(connection.execute(query).scalars()))]
 
     def continue_after(self, seq: int) -> None:
         """Number the next event above `seq`: the journal is ahead when the store was lost or put back."""

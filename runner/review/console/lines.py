@@ -46,6 +46,11 @@ _SENTENCES: dict[str, str] = {
     "decision.refused": "refused to {decision} draft {draft}: {reason}",
     "alert.raised": "{task}: {text}",
     "budget.exceeded": "{task}: {reason}",
+    "telegram.frozen": "decisions by Telegram are frozen: {reason}",
+    "telegram.thawed": "decisions by Telegram are taken again",
+    "telegram.stranger": "person {person} wrote to the bot in chat {chat} and got no answer: not listed, or not there",
+    "telegram.refused": "Telegram refused a message in chat {chat}: {reason}",
+    "card.altered": "Telegram changed the card of draft {draft}; decide at the terminal: runner show {draft}",
     "clock.moved": "{task}: the clock was moved from {was} to {now}",
     "log": "{task} {message}",
 }

@@ -1,0 +1,134 @@
+"""The phone as a whole: it hears, it is told what happens, it sends. Whatever fails here stops nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from runner.errors import StoreError
+from runner.review.telegram.asks import Asks
+from runner.review.telegram.cards import Cards
+from runner.review.telegram.commands import MENU, Commands
+from runner.review.telegram.feed import Feed
+from runner.review.telegram.intake import Intake
+from runner.review.telegram.poll import Poll
+from runner.review.telegram.post import Sender
+from runner.review.telegram.reviewers import Reviewers
+from runner.review.telegram.taps import Taps
+from runner.review.telegram.wire import LineError, Wire
+from runner.store import phone
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from runner.catalog import Declared
+    from runner.review.desk import Desk
+    from runner.settings import Settings
+    from runner.store.store import Store, Transaction
+
+AGAIN_S = 30.0  #: before what failed in the background is tried again
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbours:
+    """What the app hands the phone."""
+
+    tasks: Callable[[], Mapping[str, Declared]]
+    submit: Callable[[str, str], str]  #: a task's name and an id: queues a run
+    look_again: Callable[[], None]  #: at what became of uncertain deliveries
+    say: Callable[..., None]  #: for diagnostics
+
+
+class Phone:
+    """One bot, and the people who talk with it."""
+
+    def __init__(self, settings: Settings, store: Store, desk: Desk, token: str, others: Neighbours) -> None:
+        self.store, self._others = store, others
+        self.wire = Wire(token, settings.telegram_api)
+        self.reviewers = Reviewers.of(settings, self._label)
+        self.cards = Cards(store, self.reviewers, settings.zone, self._sealing)
+        self.poll = Poll(store, self.wire, self._handle)
+        asks = Asks(store, desk, self.cards, self.reviewers, self._frozen)
+        taps = Taps(store, desk, self.cards, self.reviewers, asks, self._frozen, others.look_again)
+        commands = Commands(
+            store, desk, taps, self.reviewers, settings.zone, others.tasks, others.submit, self._frozen
+        )
+        self.intake = Intake(store, self.wire, self.reviewers, taps, asks, commands, others.say)
+        self.feed = Feed(store, self.cards, self._tell)
+        self.sender = Sender(store, self.wire, self.cards)
+        self._happened = asyncio.Event()
+        self._work: list[asyncio.Task[None]] = []
+
+    def _label(self, task: str) -> str:
+        known = self._others.tasks().get(task)
+        return known.limits.label if known is not None else ""
+
+    def _sealing(self, task: str) -> str:
+        return "open: its code is not sealed off"
+
+    def _frozen(self) -> str:
+        return self.poll.frozen
+
+    def _handle(self, number: int, update: dict[str, Any]) -> None:
+        self.intake.handle(number, update)
+
+    def _tell(self, tx: Transaction, event: dict[str, Any]) -> None:
+        """Nothing but cards so far."""
+
+    def start(self) -> None:
+        """Begin to hear, to follow and to send."""
+        self._know_bot()
+        self.sender.recover()
+        self.feed.begin()
+        works = (self.poll.work, self.sender.work, self._follow, self._introduce)
+        self._work = [asyncio.create_task(work()) for work in works]
+        self.look()
+
+    def _know_bot(self) -> None:
+        """Another bot than before knows nothing of the messages of the old one."""
+        bot = self.wire.token.partition(":")[0]
+        with self.store.change() as tx:
+            if phone.remembered(tx.connection, "bot") != bot:
+                phone.begin_anew(tx)
+                phone.remember(tx, "bot", bot)
+            phone.remember(tx, "frozen", "")
+
+    def look(self) -> None:
+        """Something was committed."""
+        self._happened.set()
+
+    async def _follow(self) -> None:
+        """Turn events into messages, a few at a time, so that taps are heard between."""
+        while True:
+            await self._happened.wait()
+            self._happened.clear()
+            try:
+                if self.feed.step():
+                    self._happened.set()
+            except StoreError as error:
+                self._others.say("error", str(error), source="telegram")
+                await asyncio.sleep(AGAIN_S)
+                self._happened.set()
+            self.sender.look()
+            await asyncio.sleep(0)
+
+    async def _introduce(self) -> None:
+        """Learn the bot's name, and put the commands into Telegram's menu, for the owners alone."""
+        menu = [{"command": name, "description": what} for name, what in MENU.items()]
+        try:
+            self.intake.bot = str((await self.wire.call("getMe"))["username"])
+            for chat in self.reviewers.chats():
+                scope = {"type": "chat", "chat_id": chat}
+                await self.wire.call("setMyCommands", commands=menu, scope=scope)
+        except LineError:
+            await asyncio.sleep(AGAIN_S)
+            await self._introduce()
+
+    async def close(self) -> None:
+        """Say and hear nothing more."""
+        for each in self._work:
+            each.cancel()
+        await asyncio.gather(*self._work, return_exceptions=True)
+        await self.intake.close()
+        await self.wire.close_line()
