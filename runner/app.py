@@ -189,6 +189,7 @@ class App:
             lambda: self.catalog.tasks,
             lambda task, number: submit(self.store, self.stop, self.catalog, task, number),
             self.outbox.inquire,
+            lambda: self.journal.head,
             self.diagnostics.say,
         )
         if self.stand_ins:

@@ -69,7 +69,7 @@ async def bare(home: Path, tg: StandInTelegram) -> AsyncIterator[tuple[Crashing,
     store = Crashing(f"sqlite:///{home}/store.db")
     store.open()
     desk = Desk(store, Stop(home / "STOP", nothing))
-    others = Neighbours(dict, nothing, nothing, nothing)
+    others = Neighbours(dict, nothing, nothing, nothing, nothing)
     phone_ = Phone(known, store, desk, TOKEN, others)
     phone_.sender.pace = AT_ONCE
     store.committed = phone_.look

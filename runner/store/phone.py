@@ -158,6 +158,11 @@ def about(connection: Connection, topic: str, chat: int) -> Row[Any] | None:
     return connection.execute(query.order_by(posts.c.id.desc()).limit(1)).first()
 
 
+def rename(tx: Transaction, number: int, topic: str) -> None:
+    """Have a message be about something else from now on."""
+    tx.connection.execute(update(posts).where(posts.c.id == number).values(topic=topic))
+
+
 def due(connection: Connection, now: datetime) -> list[Row[Any]]:
     """The message of each chat whose turn it is; a chat in which one is being sent has none."""
     ready = _waiting(now)

@@ -40,6 +40,10 @@ _AFTER = (
 )
 ALPHABET = "23456789abcdefghjkmnpqrstvwxyz"  #: of ids; without what is easily misread
 BUSY_MS = 30_000
+WAY_ON = (
+    "Nothing was changed. The journal in logs/ tells all that happened; move the store away to start with an empty one, "
+    "or put a back-up in its place"
+)
 
 
 def new_id() -> str:
@@ -83,10 +87,7 @@ class Store:
                 migrate(connection)
         except (DatabaseError, OSError) as error:
             reason = getattr(error, "orig", None) or error
-            raise StoreError(
-                f"the store {file} can't be used: {reason}. Nothing was changed. The journal in logs/ tells all that "
-                "happened; move the store away to start with an empty one, or put a back-up in its place"
-            ) from error
+            raise StoreError(f"the store {file} can't be used: {reason}. {WAY_ON}") from error
 
     @contextmanager
     def change(self) -> Iterator[Transaction]:
@@ -164,9 +165,7 @@ class Store:
         with self.read() as connection:
             found = connection.execute(text("PRAGMA quick_check(1)")).scalar_one()
         if found != "ok":
-            raise StoreError(
-                f"the store {make_url(self.url).database} is damaged: {found}; put a back-up in its place"
-            )
+            raise StoreError(f"the store {make_url(self.url).database} is damaged: {found}. {WAY_ON}")
 
     def close(self) -> None:
         """Let go of every connection."""

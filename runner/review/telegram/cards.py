@@ -51,10 +51,10 @@ class Cards:
         row = drafts.get(connection, draft)
         return Subject(row.task, row.kind, self.reviewers.label_of(row.task))
 
-    def issue(self, tx: Transaction, draft: str) -> None:
+    def issue(self, tx: Transaction, draft: str, not_before: datetime | None = None) -> None:
         """A card of the newest revision in each chat that it concerns; the older ones are dead."""
         for chat in self.reviewers.chats_for(self.subject(tx.connection, draft)):
-            self.issue_in(tx, draft, chat)
+            self.issue_in(tx, draft, chat, not_before=not_before)
 
     def issue_in(
         self, tx: Transaction, draft: str, chat: int, *, tries: int = 0, not_before: datetime | None = None

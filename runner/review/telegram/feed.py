@@ -10,14 +10,14 @@ from runner.gate import OPEN
 from runner.store import drafts, phone
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from runner.review.telegram.cards import Cards
+    from runner.review.telegram.status import Status
     from runner.store.store import Store, Transaction
 
 BATCH = 50  #: events in one transaction, so that a tap never waits long
 #: what asks for a decision anew
-ASKS = frozenset({"draft.pending", "draft.revised", "draft.edited", "draft.returned"})
+ASKS = frozenset({"draft.pending", "draft.revised", "draft.edited", "draft.returned", "delivery.failed"})
+CAN_WAIT = frozenset({"draft.pending", "draft.returned"})  #: for the end of the quiet hours
 TELLS = ("draft.", "delivery.")
 QUIETLY = "undone"  #: the reason of a return that whoever tapped knows of
 
@@ -28,7 +28,7 @@ class Feed:
 
     store: Store
     cards: Cards
-    tell: Callable[[Transaction, dict[str, Any]], None]  #: what else is worth a message
+    status: Status
 
     def begin(self) -> None:
         """Take up where it was left; at the very first, with what waits now."""
@@ -58,12 +58,12 @@ class Feed:
                 self.cards.refresh(tx, each)
         elif draft and name.startswith(TELLS):
             self._about(tx, str(draft), name, event)
-        self.tell(tx, event)
+        self.status.tell(tx, event)
 
     def _about(self, tx: Transaction, draft: str, name: str, event: dict[str, Any]) -> None:
         state = drafts.held(tx.connection, draft).state
         is_asked = name in ASKS and state in OPEN and event.get("reason") != QUIETLY
         if is_asked and event.get("digest") == drafts.held(tx.connection, draft).digest:
-            self.cards.issue(tx, draft)
+            self.cards.issue(tx, draft, self.status.held(tx.now) if name in CAN_WAIT else None)
         else:
             self.cards.refresh(tx, draft)

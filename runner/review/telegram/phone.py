@@ -10,11 +10,13 @@ from runner.errors import StoreError
 from runner.review.telegram.asks import Asks
 from runner.review.telegram.cards import Cards
 from runner.review.telegram.commands import MENU, Commands
+from runner.review.telegram.digest import Digest
 from runner.review.telegram.feed import Feed
 from runner.review.telegram.intake import Intake
 from runner.review.telegram.poll import Poll
 from runner.review.telegram.post import Sender
 from runner.review.telegram.reviewers import Reviewers
+from runner.review.telegram.status import Status
 from runner.review.telegram.taps import Taps
 from runner.review.telegram.wire import LineError, Wire
 from runner.store import phone
@@ -25,9 +27,10 @@ if TYPE_CHECKING:
     from runner.catalog import Declared
     from runner.review.desk import Desk
     from runner.settings import Settings
-    from runner.store.store import Store, Transaction
+    from runner.store.store import Store
 
 AGAIN_S = 30.0  #: before what failed in the background is tried again
+TICK_S = 15.0  #: how often to look at what only time brings
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +40,7 @@ class Neighbours:
     tasks: Callable[[], Mapping[str, Declared]]
     submit: Callable[[str, str], str]  #: a task's name and an id: queues a run
     look_again: Callable[[], None]  #: at what became of uncertain deliveries
+    head: Callable[[], tuple[int, str]]  #: number and hash of the journal's last line
     say: Callable[..., None]  #: for diagnostics
 
 
@@ -55,7 +59,9 @@ class Phone:
             store, desk, taps, self.reviewers, settings.zone, others.tasks, others.submit, self._frozen
         )
         self.intake = Intake(store, self.wire, self.reviewers, taps, asks, commands, others.say)
-        self.feed = Feed(store, self.cards, self._tell)
+        self.status = Status(self.reviewers, others.tasks, settings.zone, settings.telegram.quiet_hours)
+        self.digest = Digest(store, self.status, settings.zone, settings.telegram.digest_at, others.head)
+        self.feed = Feed(store, self.cards, self.status)
         self.sender = Sender(store, self.wire, self.cards)
         self._happened = asyncio.Event()
         self._work: list[asyncio.Task[None]] = []
@@ -73,15 +79,12 @@ class Phone:
     def _handle(self, number: int, update: dict[str, Any]) -> None:
         self.intake.handle(number, update)
 
-    def _tell(self, tx: Transaction, event: dict[str, Any]) -> None:
-        """Nothing but cards so far."""
-
     def start(self) -> None:
         """Begin to hear, to follow and to send."""
         self._know_bot()
         self.sender.recover()
         self.feed.begin()
-        works = (self.poll.work, self.sender.work, self._follow, self._introduce)
+        works = (self.poll.work, self.sender.work, self._follow, self._introduce, self._watch)
         self._work = [asyncio.create_task(work()) for work in works]
         self.look()
 
@@ -112,6 +115,22 @@ class Phone:
                 self._happened.set()
             self.sender.look()
             await asyncio.sleep(0)
+
+    async def _watch(self) -> None:
+        """Look at what only time brings."""
+        while True:
+            try:
+                self.tick()
+            except StoreError as error:
+                self._others.say("error", str(error), source="telegram")
+            await asyncio.sleep(TICK_S)
+
+    def tick(self) -> None:
+        """The morning's summary, and runs that should have ended."""
+        self.digest.look()
+        with self.store.change() as tx:
+            self.status.look_for_overdue(tx)
+        self.sender.look()
 
     async def _introduce(self) -> None:
         """Learn the bot's name, and put the commands into Telegram's menu, for the owners alone."""

@@ -1,0 +1,81 @@
+"""The morning's summary: what waits, how it went, what it cost, and where the journal stands."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, time, timedelta
+from typing import TYPE_CHECKING
+
+from runner.clock import parse, stamp
+from runner.gate import State
+from runner.review.telegram.hours import next_at
+from runner.store import drafts, figures, phone, runs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from zoneinfo import ZoneInfo
+
+    from sqlalchemy import Connection
+
+    from runner.review.telegram.status import Status
+    from runner.store.store import Store
+
+DAY = timedelta(days=1)
+WAITING_MOST = 15  #: drafts that are named
+
+
+@dataclass(slots=True)
+class Digest:
+    """Sends the summary once a day, at the owner's hour or as soon after it as there is a runner."""
+
+    store: Store
+    status: Status
+    zone: ZoneInfo
+    at: str  #: "08:00"; empty is never
+    head: Callable[[], tuple[int, str]]  #: number and hash of the journal's last line
+
+    def look(self) -> None:
+        """Send it if its hour has come since the last one."""
+        if not self.at:
+            return
+        now = self.store.clock.now()
+        hour = stamp(next_at(time.fromisoformat(self.at), now, self.zone) - DAY)
+        with self.store.read() as connection:
+            last = phone.remembered(connection, "digest")
+        if last == hour:
+            return
+        with self.store.change() as tx:
+            phone.remember(tx, "digest", hour)
+            if last:  # at the very first there is nothing to sum up
+                self.status.say(tx, "digest", "\n".join(self.lines(tx.connection, now)), is_urgent=True)
+
+    def lines(self, connection: Connection, now: datetime) -> list[str]:
+        """The summary."""
+        here = now.astimezone(self.zone).replace(hour=0, minute=0, second=0, microsecond=0)
+        counted = figures.count(connection, now - DAY)
+        yesterday = runs.spent_since(connection, here - DAY) - runs.spent_since(connection, here)
+        month = runs.spent_since(connection, here.replace(day=1))
+        seq, digest = self.head()
+        return [
+            f"🌅 {now.astimezone(self.zone):%a %d %b}",
+            *self._waiting(connection, now),
+            *(f"{task}: {_counts(statuses)}" for task, statuses in sorted(counted["runs"].items())),
+            *(f"{task}: {count} slots missed" for task, count in sorted(counted["missed"].items())),
+            f"Spent: ${yesterday:.4f} yesterday, ${month:.4f} this month",
+            f"Journal: event {seq}, head {digest}",
+        ]
+
+    def _waiting(self, connection: Connection, now: datetime) -> list[str]:
+        rows = drafts.listed(connection, frozenset({State.PENDING, State.UNCERTAIN}))
+        if not rows:
+            return ["Nothing waits."]
+        named = [
+            f"· {row.task} {row.id} ({row.state}), {(now - parse(row.created)) // timedelta(hours=1)} h old"
+            for row in rows[:WAITING_MOST]
+        ]
+        more = [f"· and {len(rows) - WAITING_MOST} more"] if len(rows) > WAITING_MOST else []
+        return [f"{len(rows)} drafts wait; /pending shows them:", *named, *more]
+
+
+def _counts(statuses: dict[str, int]) -> str:
+    return ", ".join(f"{count} {status}" for status, count in sorted(statuses.items()))
