@@ -77,7 +77,7 @@ class App:
         self.children = Children(self.home / "STOP", chosen(settings.task_user))
         every = stand_ins.every if stand_ins else None
         self.catalog = Catalog(self.home, self.children, self.stop.look, every)
-        self.desk = Desk(self.store, self.stop)
+        self.desk = Desk(self.store, self.stop, settings.approvals)
         self.phone: Phone | None = None  # while it is up and a bot is set
         self._is_turning = False
         self._is_recorded = False  # whether the stop that is engaged is in the store

@@ -59,6 +59,8 @@ class Held:
     revisions_left: int = 0  #: how often it may still be sent back
     approved: str | None = None  #: the digest that was approved; None when none is
     not_before: datetime | None = None  #: the hour an approval waits for; None is at once
+    yeses: tuple[str, ...] = ()  #: who said yes to the newest revision, where one yes is not enough
+    needs: int = 1  #: how many different people must
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,7 @@ class Approve:
 
     digest: str
     not_before: datetime | None = None  #: not delivered earlier; None is at once
+    by: str = ""  #: who says it
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,17 +155,31 @@ def _live(held: Held, decision: Live, at: datetime) -> Refusal | None:
             f"draft {held.id} is at revision {held.revision} ({held.digest[:12]}) now, and the decision was about "
             f"{decision.digest[:12]}; read it again"
         )
-    if isinstance(decision, Approve) and decision.not_before and decision.not_before >= held.expires:
-        return Refusal(f"draft {held.id} expires before that hour")
+    if isinstance(decision, Approve):
+        return _approvable(held, decision)
     if isinstance(decision, Revise) and held.revisions_left < 1:
         return Refusal(f"draft {held.id} was revised as often as its task allows; edit or reject it")
+    return None
+
+
+def _approvable(held: Held, decision: Approve) -> Refusal | None:
+    """Refuse an hour that comes too late, and a second yes of the same person."""
+    if decision.not_before and decision.not_before >= held.expires:
+        return Refusal(f"draft {held.id} expires before that hour")
+    if decision.by in held.yeses:
+        return Refusal(
+            f"{decision.by} said yes to draft {held.id} already; it needs another person's yes too"
+        )
     return None
 
 
 def _carry(held: Held, decision: Live) -> Change:
     match decision:
         case Approve():
-            return Change(State.APPROVED, "draft.approved")
+            is_enough = len(held.yeses) + 1 >= held.needs
+            return Change(
+                *((State.APPROVED, "draft.approved") if is_enough else (State.PENDING, "draft.endorsed"))
+            )
         case Reject():
             return Change(State.REJECTED, "draft.rejected")
         case Revise():

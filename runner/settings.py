@@ -145,6 +145,11 @@ class Settings(BaseSettings):
         """Where the store is."""
         return self.database_url or f"sqlite:///{self.home / '.runner' / 'store.db'}"
 
+    @property
+    def approvals(self) -> dict[str, int]:
+        """How many different people must say yes, for each kind that the owner made a rule for."""
+        return {name: rule.approvals for name, rule in self.kinds.items()}
+
     def secret(self, name: str) -> str | None:
         """A secret of a kind's, from the environment or `.env`; None when it is not set."""
         return os.environ.get(name) or _dotenv(self.home).get(name) or None

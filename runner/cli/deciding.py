@@ -125,7 +125,10 @@ def approve(draft: str, digest: str | None, hour: str | None) -> None:
         sheet = project.desk.sheet(draft)
         not_before = _hour(project, hour) if hour else None
         seen = _named(sheet, digest) if digest else _seen(sheet, "Approve exactly this?")
-        project.desk.approve(sheet.held.id, seen, me(), not_before=not_before)
+        is_enough = project.desk.approve(sheet.held.id, seen, me(), not_before=not_before)
+    if not is_enough:
+        click.echo(f"your yes to {sheet.held.id} is on record; it needs another person's too")
+        return
     when = (
         f"; it goes out at {not_before.astimezone(project.settings.zone):%a %d %b %H:%M}"
         if not_before

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import getpass
 import json
+import os
+import pwd
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -37,7 +38,9 @@ class Project:
         from runner.review.desk import Desk
         from runner.stop import Stop
 
-        return Desk(self.store, Stop(self.settings.home / "STOP", self._latch))
+        return Desk(
+            self.store, Stop(self.settings.home / "STOP", self._latch), self.settings.approvals
+        )
 
     def _latch(self, reason: str) -> None:
         from runner.store import stops
@@ -77,10 +80,10 @@ def opened(*, writes: bool = False) -> Iterator[Project]:
 
 
 def me() -> str:
-    """Who decides here: the person whose terminal it is."""
+    """Who decides here: the person whose account it is, whatever the environment says."""
     try:
-        return getpass.getuser()
-    except (OSError, KeyError):
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
         return "the terminal"
 
 

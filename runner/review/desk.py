@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from runner.draft import canonical, render
@@ -60,6 +60,9 @@ class Desk:
 
     store: Store
     stop: Stop
+    approvals: Mapping[str, int] = field(
+        default_factory=dict
+    )  #: by kind: how many people must say yes, if not one
 
     def sheet(self, draft: str) -> Sheet:
         """The draft with that id, or whose id begins so; raises `GoneError`."""
@@ -70,13 +73,19 @@ class Desk:
         fields = json.loads(content)["fields"]
         return Sheet(held, row.task, row.run, row.kind, row.created, row.note or "", fields, render(content))
 
-    def approve(self, draft: str, digest: str, by: str, *, not_before: datetime | None = None) -> None:
-        """Yes, to exactly that digest; carried out at once, or not before an hour."""
+    def approve(self, draft: str, digest: str, by: str, *, not_before: datetime | None = None) -> bool:
+        """Yes, to exactly that digest; carried out at once, or not before an hour.
+
+        Whether that was enough: some kinds need the yes of two different people.
+        """
 
         def carry(tx: Transaction, held: Held) -> None:
-            drafts.approve(tx, held, by, not_before)
+            if len(held.yeses) + 1 < held.needs:
+                drafts.endorse(tx, held, by)
+            else:
+                drafts.approve(tx, held, by, not_before)
 
-        self._decide(draft, Approve(digest, not_before), by, carry)
+        return self._decide(draft, Approve(digest, not_before, by), by, carry).state is State.APPROVED
 
     def reject(self, draft: str, digest: str, by: str, reason: str = "") -> None:
         """No, to that digest; the reason reaches the task's next runs."""
@@ -184,7 +193,7 @@ class Desk:
             with self.store.change() as tx:
                 if latch := stops.latched(tx.connection):
                     raise StoppedError(f"stopped ({latch.reason}): nothing is decided until `runner resume`")
-                held = drafts.held(tx.connection, draft)
+                held = self._held(tx, draft)
                 verdict = decide(held, decision, tx.now)
                 if isinstance(verdict, Refusal):
                     raise DecisionError(verdict.reason)
@@ -196,6 +205,12 @@ class Desk:
                 "decision.refused", level="warning", draft=draft, decision=word, by=by, reason=str(error)
             )
             raise
+
+    def _held(self, tx: Transaction, draft: str) -> Held:
+        """The draft, with who said yes to it where one person's yes is not enough."""
+        held = drafts.held(tx.connection, draft)
+        needs = self.approvals.get(drafts.get(tx.connection, draft).kind, 1)
+        return held if needs == 1 else replace(held, needs=needs, yeses=drafts.yeses(tx.connection, held))
 
     def _tell(self, tx: Transaction, event: str, held: Held, by: str, **details: Any) -> None:
         task = drafts.get(tx.connection, held.id).task

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, Row, Select, bindparam, func, insert, select, update
+from sqlalchemy import Connection, Row, Select, bindparam, delete, func, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from runner.clock import parse, stamp
@@ -14,6 +14,7 @@ from runner.draft import Kind, canonical, digest
 from runner.errors import GoneError
 from runner.gate import NEXT, OPEN, Held, State
 from runner.store.schema import decisions, drafts, kinds, revisions
+from runner.store.schema import yeses as said_yes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -130,6 +131,28 @@ def move(tx: Transaction, held: Held, state: State, **values: Any) -> None:
     guard = (drafts.c.id == held.id, drafts.c.state == held.state, drafts.c.revision == held.revision)
     if not tx.connection.execute(update(drafts).where(*guard).values(state=state, **values)).rowcount:
         raise GoneError(f"draft {held.id} was decided elsewhere in this moment; look again")
+    tx.connection.execute(
+        delete(said_yes).where(said_yes.c.draft == held.id)
+    )  # whatever moves a draft voids them
+
+
+def endorse(tx: Transaction, held: Held, by: str) -> None:
+    """Put one person's yes on record, where another's is needed too."""
+    row = {"draft": held.id, "digest": held.digest, "by": by, "at": stamp(tx.now)}
+    tx.connection.execute(insert(said_yes).values(**row))
+    decided(tx, held, "endorse", by)
+    tx.tell("draft.endorsed", draft=held.id, task=_task(tx, held.id), digest=held.digest, by=by)
+
+
+def yeses(connection: Connection, held: Held) -> tuple[str, ...]:
+    """Who said yes to exactly what the draft holds now, in order."""
+    query = select(said_yes.c.by).where(said_yes.c.draft == held.id, said_yes.c.digest == held.digest)
+    return tuple(connection.execute(query.order_by(said_yes.c.at)).scalars())
+
+
+def void_yeses(tx: Transaction) -> None:
+    """Forget each yes that still waits for another person's."""
+    tx.connection.execute(delete(said_yes))
 
 
 def approve(tx: Transaction, held: Held, by: str, not_before: datetime | None = None) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Connection, insert, select, update
 
 from runner.clock import stamp
-from runner.store.drafts import give_back
+from runner.store.drafts import give_back, void_yeses
 from runner.store.schema import deliveries, stops
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ def engage(tx: Transaction, reason: str, by: str) -> bool:
     tx.tell("stop.engaged", level="warning", reason=reason, by=by)
     tx.connection.execute(update(deliveries).where(deliveries.c.outcome.is_(None)).values(may_repeat=0))
     tx.connection.execute(update(deliveries).where(deliveries.c.outcome == "uncertain").values(may_repeat=0))
+    void_yeses(tx)
     give_back(tx, "STOP was engaged before its delivery began")
     return True
 

@@ -33,6 +33,7 @@ _SENTENCES: dict[str, str] = {
     "draft.revised": "{task}: draft {draft} has revision {revision}: runner show {draft}",
     "draft.edited": "{task}: draft {draft} was edited by {by}; revision {revision} waits",
     "draft.approved": "{task}: draft {draft} approved by {by}",
+    "draft.endorsed": "{task}: {by} said yes to draft {draft}; it needs another person's yes too",
     "draft.returned": "draft {draft} is pending again: {reason}",
     "draft.rejected": "{task}: draft {draft} rejected by {by}: {reason}",
     "draft.revising": "{task}: draft {draft} is being revised: {feedback}",

@@ -67,3 +67,4 @@ class Feed:
             self.cards.issue(tx, draft, self.status.held(tx.now) if name in CAN_WAIT else None)
         else:
             self.cards.refresh(tx, draft)
+        self.status.follow(tx, draft, self.cards.subject(tx.connection, draft))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from runner.clock import parse
 from runner.review.telegram.answer import plain
 from runner.review.telegram.hours import is_quiet
+from runner.review.telegram.wording import fate
 from runner.store import phone, runs
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
     from runner.catalog import Declared
-    from runner.review.telegram.reviewers import Reviewers
+    from runner.review.telegram.reviewers import Reviewers, Subject
     from runner.store.store import Transaction
 
 GOOD = frozenset({"ok"})
@@ -66,6 +67,13 @@ class Status:
                 self._fold(tx, f"{name} {place}", TROUBLES[name].format_map(_Known(self._local(event))))
         elif name in {"run.started", "run.retried", "run.finished"}:
             self._run(tx, name, event)
+
+    def follow(self, tx: Transaction, draft: str, subject: Subject) -> None:
+        """What becomes of a draft whose card is not among the owners' own messages."""
+        if set(self.reviewers.chats()) <= set(self.reviewers.chats_for(subject)):
+            return
+        if words := fate(tx.connection, draft, self.zone):
+            self._edit(tx, f"draft {draft}", f"{subject.task}, draft {draft}: {words}")
 
     def _notify(self, event: Mapping[str, Any]) -> str:
         known = self.tasks().get(str(event.get("task")))

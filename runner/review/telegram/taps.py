@@ -123,10 +123,14 @@ class Taps:
         draft, digest, argument = button.draft, button.digest, button.argument
         match button.action:
             case "approve":
-                self.desk.approve(draft, digest, by)
+                is_enough = self.desk.approve(draft, digest, by)
+                return Answer(
+                    "Done" if is_enough else "Your yes is on record; it needs another person's too."
+                )
             case "approve_at":
                 hour = free(self.store, self.cards.zone)
-                self.desk.approve(draft, digest, by, not_before=hour)
+                if not self.desk.approve(draft, digest, by, not_before=hour):
+                    return Answer("Your yes is on record; it needs another person's too.")
                 return Answer(f"Approved; it goes out {hour.astimezone(self.cards.zone):%a %H:%M}")
             case "reject":
                 self.desk.reject(draft, digest, by, argument)

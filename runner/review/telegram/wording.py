@@ -83,8 +83,10 @@ def _notes(connection: Connection, row: Row[Any]) -> list[str]:
     if row.state not in NOTED:
         return []
     icon = {State.EXPIRED: "⌛", State.UNCERTAIN: "❓ it may have been delivered or not:"}
+    said_yes = drafts.yeses(connection, drafts.held(connection, row.id))
+    half = f"✅ {', '.join(said_yes)} said yes; it needs another person's yes too" if said_yes else ""
     word = f"{icon.get(State(row.state), '⚠')} {row.note}" if row.note else ""
-    return [stopped if row.state == State.PENDING else "", word]
+    return [stopped if row.state == State.PENDING else "", half, word]
 
 
 def _decided(connection: Connection, row: Row[Any], zone: ZoneInfo) -> str:
