@@ -84,6 +84,9 @@ def test_the_demo_lets_a_person_decide_in_the_terminal(tmp_path: Path) -> None:
         screen.shows("[q]uit >")
         screen.type("l")
         screen.shows("[q]uit >")
+        screen.type("p")  # the card as it looks on a phone
+        screen.shows("[ ✅ Approve ]")
+        screen.shows("[q]uit >")
         screen.type("e")  # the editor changes nothing
         screen.shows("[q]uit >")
         screen.type("q")

@@ -53,6 +53,7 @@ class Commands(click.Group):
         "verify": "looking",
         "costs": "looking",
         "doctor": "projects",
+        "telegram": "phone",
     }
 
     def list_commands(self, ctx: click.Context) -> list[str]:

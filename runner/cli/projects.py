@@ -31,7 +31,7 @@ daily_budget_usd = 1.00        # what all tasks together may spend on Claude in 
 # task_user = "studio-tasks"   # whom tasks run as, should the runner be root
 """
 IGNORED = "/STOP\n/.runner/\n/logs/*\n!/logs/.gitkeep\n/published/\n/.env\n__pycache__/\n"
-ENV = "# Secrets; never committed.\nANTHROPIC_API_KEY=\n"
+ENV = "# Secrets; never committed.\nANTHROPIC_API_KEY=\nRUNNER_TELEGRAM_TOKEN=\nRUNNER_TELEGRAM_OWNERS=\n"
 
 
 @click.command()
@@ -116,6 +116,15 @@ def _look_at_key(known: Settings) -> str:
     if known.anthropic_api_key is None:
         raise RunnerError("ANTHROPIC_API_KEY is not set; put it into .env")
     return f"ANTHROPIC_API_KEY is set; it goes to {known.anthropic_base_url or 'the public API'}"
+
+
+def _look_at_phone(known: Settings) -> str:
+    if known.telegram_token is None:
+        return "no bot is set; to read and decide by phone: runner telegram link"
+    if not known.telegram_owners and not known.reviewers:
+        raise RunnerError("RUNNER_TELEGRAM_OWNERS lists nobody; your id: runner telegram link")
+    people = len({*known.telegram_owners, *(person.id for person in known.reviewers.values())})
+    return f"a bot is set at {known.telegram_api}; {people} may decide by it"
 
 
 def _look_at_folders(known: Settings) -> str:
@@ -205,6 +214,7 @@ def _look_at_runner(known: Settings) -> str:
 _LOOKS: dict[str, Callable[[Settings], str]] = {
     "settings": _look_at_settings,
     "key": _look_at_key,
+    "phone": _look_at_phone,
     "folders": _look_at_folders,
     "store": _look_at_store,
     "journal": _look_at_journal,

@@ -226,10 +226,12 @@ def demo(*, tour: bool) -> int:
 async def _demo(home: Path) -> None:
     """The runner on stand-ins, and a person who decides."""
     from runner import settings as settings_room
-    from runner.rehearsal.stage import copy_tasks, on_stage
+    from runner.rehearsal.handset import Handset
+    from runner.rehearsal.stage import copy_tasks, on_stage, with_phone
+    from runner.rehearsal.telegram import StandInTelegram
     from runner.review.console.attend import Attendant
 
-    known = settings_room.load(home)
+    known = with_phone(settings_room.load(home))
     copy_tasks(home)
     attendants: list[Attendant] = []
 
@@ -237,12 +239,16 @@ async def _demo(home: Path) -> None:
         for each in attendants:
             each.heard(event)
 
-    async with on_stage(known, home, heard, every=DEMO_EVERY) as stage:
-        attendant = Attendant(stage.app.desk, known.zone, me())
+    async with (
+        StandInTelegram() as telegram,
+        on_stage(known, home, heard, every=DEMO_EVERY, phone=telegram.url) as stage,
+    ):
+        attendant = Attendant(stage.app.desk, known.zone, me(), phone=Handset(telegram).draw)
         attendants.append(attendant)
         click.echo(
-            f"A runner in {home}, on stand-ins for Claude and the world: no key, no cost, nothing leaves.\n"
-            f"Each task is due every {DEMO_EVERY.seconds} seconds; what it drafts waits for you here.\n"
+            f"A runner in {home}, on stand-ins for Claude, Telegram and the world: no key, no cost, nothing leaves.\n"
+            f"Each task is due every {DEMO_EVERY.seconds} seconds; what it drafts waits for you here,\n"
+            "and on a phone: [p] shows it as it would look there.\n"
             f"To see it halt, in another terminal: touch {home}/STOP"
         )
         async with stage.app.up():

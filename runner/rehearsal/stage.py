@@ -8,10 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pydantic import SecretStr
+
 import runner
 from runner.app import App, StandIns
 from runner.rehearsal.claude import StandInClaude
 from runner.rehearsal.destination import StandInDestination
+from runner.rehearsal.handset import PERSON
+from runner.rehearsal.telegram import TOKEN
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -47,6 +51,13 @@ async def on_stage(
         there = settings.model_copy(update={"home": home, "database_url": ""})
         app = App(there, stand_ins=StandIns(claude.url, destination.url, every, phone), heard=heard)
         yield Stage(app, claude, destination)
+
+
+def with_phone(settings: Settings) -> Settings:
+    """The settings of somebody who has a phone, which is a stand-in."""
+    table = settings.telegram.model_copy(update={"chat": None, "quiet_hours": ""})
+    given = {"telegram_token": SecretStr(TOKEN), "telegram_owners": (PERSON,), "telegram": table}
+    return settings.model_copy(update={**given, "reviewers": {}})
 
 
 def shipped() -> Path:

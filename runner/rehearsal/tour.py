@@ -6,16 +6,20 @@ import asyncio
 import tempfile
 import time
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from rich.console import Console
 
 from runner import settings as settings_room
 from runner.draft import visible
 from runner.errors import RunnerError
 from runner.journal import verify
-from runner.rehearsal.stage import copy_tasks
+from runner.rehearsal.handset import Handset, drawn
+from runner.rehearsal.stage import copy_tasks, with_phone
+from runner.rehearsal.telegram import StandInTelegram
 from runner.review.console.lines import line
 from runner.store import runs
 from runner.testing import Rehearsal, rehearsal
@@ -25,6 +29,7 @@ if TYPE_CHECKING:
 
 EVERY = timedelta(seconds=2)
 YOU = "you"
+APPROVE = "✅ Approve"
 REASON = "too general: name one concrete bug and what it taught"
 FEEDBACK = "make the opening shorter"
 
@@ -32,13 +37,14 @@ FEEDBACK = "make the opening shorter"
 class Tour:
     """One walk, and the runner it leads past."""
 
-    def __init__(self, it: Rehearsal) -> None:
-        self.it = it
+    def __init__(self, it: Rehearsal, handset: Handset) -> None:
+        self.it, self.handset = it, handset
 
     async def walk(self) -> None:
         """Every step, in the order of a draft's life."""
         first = await self.a_run()
         await self.an_approval(first)
+        await self.a_tap()
         await self.a_rejection(await self.it.draft("linkedin_post"))
         await self.a_revision(await self.it.draft("blog_article"))
         await self.a_stop()
@@ -62,6 +68,19 @@ class Tour:
         path = Path(event["receipt"]["url"].removeprefix("file://"))
         must(sheet.held.digest[:40] in _read(path), f"{path} holds what was approved")
         click.echo(f"receipt: {path.relative_to(self.it.app.home)} holds the key {sheet.held.digest[:40]}")
+
+    async def a_tap(self) -> None:
+        """The same on a phone: a card, and a tap on it."""
+        say("With a Telegram bot the next one comes to your phone as a card. You tap ✅ Approve:")
+        await self.it.until(lambda: self.handset.newest(APPROVE, "blog_article") is not None, "the card")
+        card = self.handset.newest(APPROVE, "blog_article")
+        assert card is not None
+        Console(highlight=False).print(drawn(card))
+        self.handset.tap(card, APPROVE)
+        again = partial(self.handset.message, card["message_id"])
+        await self.it.until(lambda: "📬 delivered" in again()["text"], "the card's last word")
+        say("Its buttons go, and its last line says who decided what, and what became of it:")
+        click.echo(again()["text"].rpartition("\n")[2])
 
     async def a_rejection(self, sheet: Sheet) -> None:
         """A no, whose reason the next prompt carries."""
@@ -145,6 +164,14 @@ def say(words: str) -> None:
     click.secho(f"\n▸ {words}", bold=True)
 
 
+def _phone(home: Path) -> dict[str, Any]:
+    """The settings of somebody with a phone, beside those of a newcomer."""
+    known = with_phone(settings_room.load(home))
+    return {
+        name: getattr(known, name) for name in ("telegram_token", "telegram_owners", "telegram", "reviewers")
+    }
+
+
 async def walk() -> int:
     """Take the tour in a folder of its own; 1 when a step did not happen."""
     began = time.monotonic()
@@ -157,10 +184,15 @@ async def walk() -> int:
             if (words := line(event, zone)) and not event["event"].startswith(("log", "slot.")):
                 click.secho(f"  {words}", dim=True)
 
-        say("A runner on stand-ins for Claude and the world. No key, no cost, nothing leaves this machine.")
-        async with rehearsal(home, every=EVERY, heard=heard) as it:
+        say(
+            "A runner on stand-ins for Claude, Telegram and the world. No key, no cost, nothing leaves this machine."
+        )
+        async with (
+            StandInTelegram() as telegram,
+            rehearsal(home, every=EVERY, heard=heard, phone=telegram.url, **_phone(home)) as it,
+        ):
             try:
-                await Tour(it).walk()
+                await Tour(it, Handset(telegram)).walk()
             except (TimeoutError, RunnerError) as error:
                 click.secho(f"\nThis step did not happen: {visible(str(error))}", fg="red")
                 return 1

@@ -16,13 +16,13 @@ from runner.review.console.lines import STYLES, line
 from runner.store import drafts
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from zoneinfo import ZoneInfo
 
     from runner.review.desk import Desk, Sheet
 
 SETTLE_S = 1.0  #: before the next question, so that one sees what became of the last
-CHOICES = "[a]pprove  [e]dit  re[v]ise  [r]eject  [l]ater  [q]uit"
+CHOICES = "[a]pprove  [e]dit  re[v]ise  [r]eject  [l]ater  {more}[q]uit"
 
 
 @dataclass(slots=True)
@@ -33,6 +33,7 @@ class Attendant:
     zone: ZoneInfo
     by: str
     console: Console = field(default_factory=lambda: Console(highlight=False))
+    phone: Callable[[], None] | None = None  #: shows the chat with the bot, where there is one to be seen
     _held_back: list[Mapping[str, Any]] = field(default_factory=list)
     _is_asking: bool = False
     _put_off: set[str] = field(default_factory=set)  #: digests that were to come later
@@ -71,7 +72,7 @@ class Attendant:
         if sheet.note:
             self.console.print(Text(f"note: {sheet.note}", "yellow"))
         try:
-            return await self._obey(sheet, await self._line(CHOICES))
+            return await self._obey(sheet, await self._line(self._choices()))
         except EOFError:
             return False
         except RunnerError as error:
@@ -82,6 +83,9 @@ class Attendant:
             held, self._held_back = self._held_back, []
             for event in held:
                 self.heard(event)
+
+    def _choices(self) -> str:
+        return CHOICES.format(more="[p]hone  " if self.phone is not None else "")
 
     async def _obey(self, sheet: Sheet, said: str) -> bool:
         draft, digest = sheet.held.id, sheet.held.digest
@@ -98,6 +102,8 @@ class Attendant:
                     self.desk.edit(draft, digest, self.by, fields)
             case "l":
                 self._put_off.add(digest)
+            case "p" if self.phone is not None:
+                self.phone()
             case "q":
                 return False
         return True  # anything else means nothing: the draft is shown again
