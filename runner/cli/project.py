@@ -38,9 +38,7 @@ class Project:
         from runner.review.desk import Desk
         from runner.stop import Stop
 
-        return Desk(
-            self.store, Stop(self.settings.home / "STOP", self._latch), self.settings.approvals
-        )
+        return Desk(self.store, Stop(self.settings.home / "STOP", self._latch), self.settings.approvals)
 
     def _latch(self, reason: str) -> None:
         from runner.store import stops
