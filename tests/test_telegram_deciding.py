@@ -12,6 +12,7 @@ from phones import APPROVE, GROUP, OWNER, REJECT, STRANGER, Hand, buttons, phone
 
 from runner.errors import DecisionError
 from runner.rehearsal.telegram import EXPIRED, Answers, StandInTelegram
+from runner.worker.sealing.report import report
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -45,6 +46,15 @@ async def test_a_draft_waits_on_the_phone_and_one_tap_delivers_it(
         assert "✅ approved by owner 42" in said(card)
         assert buttons(card) == []
         assert len(hand.it.destination.effects) == 1
+
+
+async def test_a_card_says_whether_the_task_is_sealed_or_open(tmp_path: Path, tg: StandInTelegram) -> None:
+    async with phoned(tmp_path, tg) as hand:
+        for sealed in (True, False):
+            hand.it.drop("note.py", note(options=f"sealed={sealed}"))
+            await hand.it.until(partial(_is_sealed, hand, sealed))
+            await hand.it.run("note")
+            await hand.shown(APPROVE, "🔒 sealed" if sealed and report().is_whole else "🔓 open")
 
 
 async def test_a_no_asks_for_its_reason_which_the_task_is_told(tmp_path: Path, tg: StandInTelegram) -> None:
@@ -241,6 +251,11 @@ def _nonce(card: dict[str, object]) -> str:
     markup = card["reply_markup"]
     assert isinstance(markup, dict)
     return str(markup["inline_keyboard"][0][0]["callback_data"])
+
+
+def _is_sealed(hand: Hand, sealed: bool) -> bool:  # noqa: FBT001 - what is sought
+    known = hand.it.app.catalog.tasks.get("note")
+    return known is not None and known.limits.sealed is sealed
 
 
 def _newer(hand: Hand, was: int) -> bool:

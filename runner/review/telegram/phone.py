@@ -20,6 +20,7 @@ from runner.review.telegram.status import Status
 from runner.review.telegram.taps import Taps
 from runner.review.telegram.wire import LineError, Wire
 from runner.store import phone
+from runner.worker.sealing.report import report
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -49,6 +50,7 @@ class Phone:
 
     def __init__(self, settings: Settings, store: Store, desk: Desk, token: str, others: Neighbours) -> None:
         self.store, self._others = store, others
+        self._is_whole = report().is_whole  # the seal of this platform
         self.wire = Wire(token, settings.telegram_api)
         self.reviewers = Reviewers.of(settings, self._label)
         self.cards = Cards(store, self.reviewers, settings.zone, self._sealing)
@@ -71,7 +73,11 @@ class Phone:
         return known.limits.label if known is not None else ""
 
     def _sealing(self, task: str) -> str:
-        return "open: its code is not sealed off"
+        """Whether the task's code is sealed, which is never claimed where it isn't known."""
+        known = self._others.tasks().get(task)
+        if known is not None and known.limits.sealed and self._is_whole:
+            return "🔒 sealed: its code reaches nothing outside"
+        return "🔓 open: its code may reach the outside by itself"
 
     def _frozen(self) -> str:
         return self.poll.frozen
