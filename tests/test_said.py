@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from modules import note
 
-from runner import catalog, quota, said, vet
+from runner import catalog, fit, quota, said, vet
 from runner.draft import Kind
 from runner.errors import DraftError, RunError
 from runner.testing import rehearsal
@@ -125,15 +125,25 @@ def kind(rule: dict[str, Any]) -> Kind:
     return Kind(name="note", title="Note", module="note", file="note.py", schema_=schema, source="s")
 
 
-@pytest.mark.parametrize(
-    ("rule", "words"),
-    [
-        ({"type": "string", "pattern": "^(a+)+$"}, "could not be told within 0.5 s"),
-        ({"$ref": "http://127.0.0.1:9/x"}, "can't be followed"),
-        ({"$ref": "#/properties/text"}, "can't be followed"),
-        ({"type": "integer"}, "doesn't fit: text"),
-    ],
-)
+RULES = [
+    ({"type": "string", "pattern": "^(a+)+$"}, "could not be told within 0.5 s"),
+    ({"$ref": "http://127.0.0.1:9/x"}, "can't be followed"),
+    ({"$ref": "#/properties/text"}, "can't be followed"),
+    ({"type": "integer"}, "doesn't fit: text"),
+]
+
+
+@pytest.mark.parametrize(("rule", "words"), RULES)
+def test_an_edit_is_checked_in_a_process_of_its_own(
+    rule: dict[str, Any], words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fit, "WITHIN_S", 2.0 if "pattern" in rule else 30.0)
+    with pytest.raises(DraftError, match=words.replace("0.5", "2")):
+        fit.check_apart(kind(rule), {"text": "a" * 40 + "!"})
+    fit.check_apart(kind({}), {"text": "a"})
+
+
+@pytest.mark.parametrize(("rule", "words"), RULES)
 async def test_a_kind_s_rules_are_followed_in_a_child_and_not_for_ever(
     tmp_path: Path, rule: dict[str, Any], words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

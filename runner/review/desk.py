@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from runner.draft import canonical, render
 from runner.errors import DecisionError, DraftError, RunnerError, StoppedError
-from runner.fit import check_fields
+from runner.fit import check_apart
 from runner.gate import (
     Approve,
     Change,
@@ -120,7 +120,7 @@ class Desk:
         def carry(tx: Transaction, held: Held) -> None:
             nonlocal new
             kind, old = drafts.kind_of(tx.connection, held.id), drafts.fields_of(tx.connection, held.id)
-            check_fields(kind, fields)
+            check_apart(kind, fields)
             canonical(draft=held.id, revision=held.revision + 1, kind=kind, fields=fields)
             new = drafts.revise(tx, held, kind, fields, origin="edit", by=by, event="draft.edited")
             drafts.decided(tx, held, "edit", by, changes(old, fields))
