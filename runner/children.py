@@ -79,7 +79,12 @@ class Child:
         if self.heard > MESSAGES_MAX:
             raise RunError(f"the child sent more than {MESSAGES_MAX:,} messages")
         await asyncio.sleep(0)  # lines that are there already come without a pause; others are to have theirs
-        return said.parsed(line)
+        message = said.parsed(line)
+        if message.get("op") == "unsealed":  # said by the runner's own code, before any of the owner's
+            raise RunError(
+                f"its child could not be sealed, and did nothing: {said.short(message.get('error'))}"
+            )
+        return message
 
 
 class Children:

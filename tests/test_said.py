@@ -192,6 +192,22 @@ async def test_a_module_that_floods_when_it_is_read_breaks_only_itself(tmp_path:
         assert isinstance(it.app.catalog, catalog.Catalog)
 
 
+async def test_a_delivery_that_says_half_of_it_is_heard_all_the_same(tmp_path: Path) -> None:
+    module = (
+        "import asyncio, gc\nfrom runner import Draft, task\nfrom runner.worker.channel import Channel\n\n"
+        "class Odd(Draft):\n    text: str\n\n    async def deliver(self, delivery):\n"
+        "        channel = next(each for each in gc.get_objects() if isinstance(each, Channel))\n"
+        "        await channel.say('not_delivered')\n        await asyncio.sleep(60)\n\n"
+        "@task()\ndef odd():\n    return Odd(text='x')\n"
+    )
+    async with rehearsal(tmp_path) as it:
+        it.drop("odd.py", module)
+        await it.run("odd")
+        sheet = await it.draft()
+        it.desk.approve(sheet.held.id, sheet.held.digest, "ana")
+        assert (await it.event("delivery.failed", draft=sheet.held.id))["reason"] == "None"
+
+
 async def test_a_task_may_not_keep_more_than_its_disk(tmp_path: Path) -> None:
     options = "disk=1, retries=0"
     fill = "for n in range(10_000):\n    (run.folder / str(n)).write_bytes(b'x' * 100_000)\nreturn None"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import struct
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -187,6 +189,15 @@ def test_root_runs_tasks_as_a_user_that_owns_nothing(tmp_path: Path) -> None:
     assert getattr(chosen("nobody"), "name", "") == "nobody"
 
 
+@pytest.mark.skipif(os.geteuid() == 0, reason="root can become anybody")
+async def test_a_child_that_can_t_be_sealed_does_nothing_and_says_so(tmp_path: Path) -> None:
+    async with children() as kept, kept.fork(unheard) as child:
+        one = order(tmp_path, "def it():\n    pass")
+        one["seal"]["user"] = [64_999, 64_999]
+        with pytest.raises(RunError, match=r"could not be sealed, and did nothing: .*not permitted"):
+            await last_word(child, one)
+
+
 async def test_a_run_is_never_root(tmp_path: Path) -> None:
     for is_open in (True, False):
         message, _ = await run(tmp_path, "def it():\n    return Alert(str(os.getuid()))", is_open=is_open)
@@ -199,6 +210,46 @@ async def test_promise_15_a_sealed_child_that_tries_each_way_out_finds_none(tmp_
     async with children() as kept:
         assert [each.way for each in await tried(kept, tmp_path) if each.refusal is None] == []
     assert list((tmp_path / ".runner").iterdir()) == []
+
+
+OLD_KERNEL = """
+import os, sys
+from runner.worker.sealing.seccomp import ABSENT, ALLOW, EQUAL, Step, answer, install, load
+install([load(0), Step(EQUAL, 0, 1, 444), answer(ABSENT), answer(ALLOW)])  # as before Landlock
+os.execv(sys.executable, [sys.executable, "-c", "from runner.cli import main; main()", *sys.argv[1:]])
+"""
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        (
+            ["doctor"],
+            ["has no Landlock", "a sealed child can read a file of yours", "connect by TCP: closed"],
+        ),
+        (["tasks", "--json"], ['"sealed": false']),
+    ],
+)
+@pytest.mark.skipif(
+    not report().is_whole or os.geteuid() == 0,
+    reason="without Landlock, root's tasks reach no folder of root's",
+)
+def test_on_a_kernel_without_landlock_no_seal_is_claimed(
+    tmp_path: Path, command: list[str], words: list[str]
+) -> None:
+    (tmp_path / "tasks").mkdir()
+    (tmp_path / "tasks" / "one.py").write_text("from runner import task\n\n\n@task()\ndef one(): pass\n")
+    told = subprocess.run(
+        [sys.executable, "-c", OLD_KERNEL, *command],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={"PATH": "/usr/bin:/bin"},
+    )
+    for each in words:
+        assert each in told.stdout, told
+    assert '"sealed": true' not in told.stdout
 
 
 ORDINARY = """

@@ -188,7 +188,7 @@ def _look_at_seal(known: Settings) -> str:
     table = "\n    ".join(lines)
     open_ways = [each.way for each in tried if each.refusal is None]
     if open_ways:
-        raise RunnerError(f"a sealed task can {', '.join(open_ways)}\n    {table}")
+        raise RunnerError(f"a sealed child can {', '.join(open_ways)}\n    {table}")
     return f"whole; a sealed child tried {len(tried)} ways out and found none\n    {table}"
 
 

@@ -42,13 +42,20 @@ def serve(channel: socket.socket, parent: int) -> NoReturn:
     sys.dont_write_bytecode = True
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr] # a killed child flushes nothing
     work = _work(order["op"])
-    seal = sealing.Seal.of(order["seal"])
-    sealing.become(seal)
-    limits.die_with_parent(parent)  # said anew: a change of user forgets it
-    sealing.lock(seal)
+    try:
+        _seal(sealing.Seal.of(order["seal"]), parent)
+    except OSError as error:
+        channel.sendall(json.dumps({"op": "unsealed", "error": str(error)}).encode() + b"\n")
+        os._exit(1)
     limits.die_at_end_of_file(channel)  # a thread, and threads that are there already stay unsealed
     asyncio.run(work(order, channel))
     os._exit(0)
+
+
+def _seal(seal: sealing.Seal, parent: int) -> None:
+    sealing.become(seal)
+    limits.die_with_parent(parent)  # said anew: a change of user forgets it
+    sealing.lock(seal)
 
 
 def _order(channel: socket.socket) -> dict[str, Any] | None:

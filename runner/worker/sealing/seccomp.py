@@ -154,6 +154,11 @@ def restrict(*, is_open: bool, covers_truncate: bool) -> None:
     """Refuse those calls from now on, to this thread and all it starts; raises `OSError` when the kernel won't."""
     machine = MACHINES[os.uname().machine]
     steps = program(machine, is_open=is_open, covers_truncate=covers_truncate, pid=os.getpid())
+    install(steps)
+
+
+def install(steps: Steps) -> None:
+    """Put this thread, and all it starts, under that filter; others it has already stay above it."""
     code = ctypes.create_string_buffer(assembled(steps))
     head = ctypes.create_string_buffer(struct.pack("@HP", len(steps), ctypes.addressof(code)))
     prctl(PR_SET_NO_NEW_PRIVS, 1)
