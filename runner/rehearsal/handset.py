@@ -45,15 +45,13 @@ class Handset:
         """Write to the bot."""
         self.telegram.says(self.person, text)
 
-    def draw(self, count: int = 3, console: Console | None = None) -> None:
-        """Print the last messages of the chat, the newest with buttons among them."""
+    def draw(self, about: str = "", count: int = 3, console: Console | None = None) -> None:
+        """Print the chat's newest messages: those about one draft, by its id, or all of them."""
         console = console or Console(highlight=False)
-        messages = self.telegram.messages(self.person)
-        last = messages[-count:]
-        with_buttons = next((each for each in reversed(messages) if _names(each)), None)
-        if with_buttons is not None and with_buttons not in last:
-            last = [with_buttons, *last]
-        for message in last:
+        found = [each for each in self.telegram.messages(self.person) if about in _text(each)]
+        if not found:
+            console.print("nothing yet: messages go out about one a second")
+        for message in found[-count:]:
             console.print(drawn(message))
 
 

@@ -33,7 +33,7 @@ class Attendant:
     zone: ZoneInfo
     by: str
     console: Console = field(default_factory=lambda: Console(highlight=False))
-    phone: Callable[[], None] | None = None  #: shows the chat with the bot, where there is one to be seen
+    phone: Callable[[str], None] | None = None  #: shows what the bot said of a draft, where there is a phone
     _held_back: list[Mapping[str, Any]] = field(default_factory=list)
     _is_asking: bool = False
     _put_off: set[str] = field(default_factory=set)  #: digests that were to come later
@@ -103,7 +103,7 @@ class Attendant:
             case "l":
                 self._put_off.add(digest)
             case "p" if self.phone is not None:
-                self.phone()
+                self.phone(draft)
             case "q":
                 return False
         return True  # anything else means nothing: the draft is shown again
