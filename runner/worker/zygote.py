@@ -21,12 +21,14 @@ import time
 from pathlib import Path
 from typing import NoReturn
 
+import httpx  # noqa: F401 - imported here, had by all; so are the orders' modules below
+import jsonschema  # noqa: F401
+
 from runner.stop import GRACE_S, sight
-from runner.worker import child, deliver, limits, look, run  # noqa: F401 - imported here, had by all
+from runner.worker import child, deliver, fitting, limits, look, run  # noqa: F401
 from runner.worker.sealing.kernel import hide
 
 MESSAGE_MAX = 4096
-IDLE_MS = 200  #: without work for so long, it gets ready what only some children need
 LOOK_MS = 100  #: how often it looks for STOP while there are children
 
 
@@ -68,11 +70,8 @@ def main() -> NoReturn:
     poll = select.poll()
     poll.register(control, select.POLLIN)
     poll.register(wake_read, select.POLLIN)
-    is_warm = False
     while True:
-        ready = dict(poll.poll(LOOK_MS if live.numbers else None if is_warm else IDLE_MS))
-        if not ready and not live.numbers and not is_warm:
-            is_warm = _warm()
+        ready = dict(poll.poll(LOOK_MS if live.numbers else None))
         live.is_stopped()
         if wake_read in ready:
             with contextlib.suppress(BlockingIOError):
@@ -80,15 +79,6 @@ def main() -> NoReturn:
             _report_ended(control, live)
         if control.fileno() in ready:
             _obey(control, live, (wake_read, wake_write))
-
-
-def _warm() -> bool:
-    """Get ready what deliveries and drafts need: two tenths of a second that no child then spends."""
-    import httpx  # noqa: F401
-    import jsonschema  # noqa: F401
-
-    gc.freeze()
-    return True
 
 
 def _obey(control: socket.socket, live: Live, wake: tuple[int, int]) -> None:
