@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from runner import lock, lookout, wake
 from runner.broker import Broker
-from runner.catalog import Catalog, Declared, News
+from runner.catalog import Catalog, Declared, News, built_ins
 from runner.children import Children
 from runner.claude.ask import Claude
 from runner.claude.budget import Budget
@@ -19,7 +19,6 @@ from runner.claude.price import upper_bound
 from runner.demand import submit
 from runner.diagnostics import Diagnostics
 from runner.dispatch import Dispatch
-from runner.draft import BUILT_IN
 from runner.errors import AlreadyRunningError, JournalError, RunnerError, StoreError
 from runner.execute import Executor
 from runner.fetch import Fetcher, Place
@@ -208,7 +207,7 @@ class App:
 
     def _current(self, kind: Kind) -> Kind | None:
         if kind.file is None:
-            return kind.model_copy(update={"source": BUILT_IN})
+            return built_ins().get(kind.title)
         return self.catalog.kind(kind.file, kind.name)
 
     async def _begin(self, *, is_scheduled: bool) -> None:
@@ -238,7 +237,7 @@ class App:
     def _recover(self) -> None:
         """Runs and deliveries that a crash cut off."""
         with self.store.change() as tx:
-            for row in runs.running(tx.connection):
+            for row in (row for row in runs.running(tx.connection) if row.id not in self.dispatch.running):
                 task = self.catalog.tasks.get(row.task)
                 if task is not None and row.attempt <= task.limits.retries and not self.stop.reason:
                     runs.interrupted(tx, row.id)
@@ -326,6 +325,7 @@ class App:
             self._is_recorded = True
         elif reason is not None and self._is_recorded and sight(self.stop.path) is None:
             self.stop.release()
+            self._recover()  # what could not be put on record while the store failed
         elif reason is not None:
             # its first sight may come before its first word
             self.stop.explain(sight(self.stop.path) or reason)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 import os
 from dataclasses import dataclass, field
@@ -13,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from runner import said, seal
 from runner.declare import Every, Limits, Trigger
-from runner.draft import Kind
+from runner.draft import BUILT_IN, Kind
 from runner.errors import GoneError, RunError, StoppedError
 
 if TYPE_CHECKING:
@@ -184,7 +185,11 @@ class Catalog:
                 "file": file,
             }
         )
-        return await child.receive()
+        code = await child.receive()  # said by our own code, before the module could say anything
+        if code is None or code.get("op") != "source":
+            return code
+        report = await child.receive()
+        return report and {**report, "source": code.get("source")}
 
     def _index(self) -> None:
         """Who is who: a name that two files claim is broken in both."""
@@ -255,7 +260,7 @@ def _module(file: str, signature: tuple[Any, ...], report: dict[str, Any], folde
             mine = {"file": file, "source": report["source"]}
             # as JSON, so that strict fields take a list for a tuple and a text for an instant
             tasks = tuple(Declared.model_validate_json(json.dumps(task | mine)) for task in report["tasks"])
-            kinds = tuple(Kind.model_validate(kind) for kind in report["kinds"])
+            kinds = tuple(_kind(kind, mine) for kind in report["kinds"])
             return Module(file, signature, tasks, kinds)
         reason, line = said.short(report["error"]), _line(report.get("line"))
     except (KeyError, TypeError, ValidationError) as error:
@@ -263,6 +268,22 @@ def _module(file: str, signature: tuple[Any, ...], report: dict[str, Any], folde
     place = str(report.get("file") or folder / file)
     where = os.path.relpath(place, folder) if place.startswith(str(folder)) else file
     return Module(file, signature, broken=Broken(where, line, reason))
+
+
+def _kind(told: dict[str, Any], mine: dict[str, Any]) -> Kind:
+    """A kind of the owner's by the child's word, as far as it goes; one of ours by our own."""
+    if "built_in" in told:
+        return built_ins()[told["built_in"]]
+    return Kind.model_validate(told | mine)
+
+
+@functools.cache
+def built_ins() -> dict[str, Kind]:
+    """The kinds that come with the runner, by their titles."""
+    from runner import drafts  # noqa: PLC0415 - only where modules are read
+
+    kinds = [getattr(drafts, title) for title in drafts.__all__]
+    return {kind.__name__: Kind.of(kind, None, BUILT_IN) for kind in kinds}
 
 
 def _line(number: Any) -> int | None:

@@ -11,7 +11,7 @@ from runner.errors import GoneError, StoreError
 from runner.store import runs, slots
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Collection, Mapping
     from datetime import datetime
 
     from sqlalchemy import Row
@@ -36,6 +36,11 @@ class Dispatch:
     _timer: asyncio.TimerHandle | None = None
     _is_closed: bool = False
 
+    @property
+    def running(self) -> Collection[str]:
+        """The runs that are under way here."""
+        return self._running.keys()
+
     def look(self) -> None:
         """Start what may start; end what never will."""
         if self._is_closed:
@@ -56,7 +61,8 @@ class Dispatch:
     def _choose(self, run: Row[Any], paused: dict[str, str]) -> Declared | None:
         """The task of a run that may start now, and takes its place; None when it may not."""
         is_early = run.not_before and run.not_before > stamp(self.store.clock.now())
-        if is_early or run.id in self._running or run.task in paused or len(self._running) >= self.most:
+        is_paused = run.task in paused and not run.revises  # a person asked for a revision; it is theirs
+        if is_early or run.id in self._running or is_paused or len(self._running) >= self.most:
             return None
         try:
             task = self.find(run.task)

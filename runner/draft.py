@@ -12,15 +12,17 @@ import unicodedata
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import rfc8785
-from pydantic import BaseModel, ConfigDict, PrivateAttr
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator
 
 from runner import __version__
 from runner.errors import DeclarationError, DraftError
+from runner.wordless import holds_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 BUILT_IN = f"runner {__version__}"  #: the source of the kinds that come with the runner
+NAME = r"^[^\W\d]\w{0,99}$"  #: of a kind
 Markdown = Annotated[str, "Markdown"]
 
 
@@ -73,51 +75,13 @@ class Draft(BaseModel):
         raise NotImplementedError
 
 
-_WORDLESS = frozenset({"integer", "number", "boolean", "null"})
-_FIXED = frozenset({"date", "date-time", "time", "duration", "uuid"})  #: formats that leave no room for words
-_PROBES = ("Buy now, dear friend", "buy-now-dear-friend", "buynowdearfriend" * 8)
-
-
-def holds_text(rule: Mapping[str, Any], schema: Mapping[str, Any]) -> bool:
-    """Whether a value that fits `rule`, a part of the JSON schema `schema`, could carry words of a model's own choosing."""
-    if "$ref" in rule:
-        return holds_text(schema.get("$defs", {}).get(str(rule["$ref"]).rpartition("/")[2], {}), schema)
-    if "enum" in rule or "const" in rule:
-        return False
-    if parts := _parts(rule):
-        return any(holds_text(part, schema) for part in parts) or _is_open(rule)
-    if rule.get("type") == "string":
-        return rule.get("format") not in _FIXED and _takes_words(rule.get("pattern"))
-    return rule.get("type") not in _WORDLESS and _is_open(rule)
-
-
-def _parts(rule: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """The rules that a rule is made of."""
-    lists = (rule.get(several, ()) for several in ("anyOf", "oneOf", "allOf", "prefixItems"))
-    items = [rule["items"]] if isinstance(rule.get("items"), dict) else []
-    return [*(part for parts in lists for part in parts), *items, *rule.get("properties", {}).values()]
-
-
-def _is_open(rule: Mapping[str, Any]) -> bool:
-    """Whether more than its parts may be there: the names of further fields are words too."""
-    if rule.get("type") == "array":
-        return not _parts(rule)
-    return (rule.get("type") == "object" and rule.get("additionalProperties", True) is not False) or (
-        not rule.get("type") and not _parts(rule)
-    )
-
-
-def _takes_words(pattern: str | None) -> bool:
-    return pattern is None or any(re.search(pattern, probe) for probe in _PROBES)
-
-
 class Kind(BaseModel):
     """A kind of draft as the supervisor knows it, which never imports the class."""
 
     model_config = ConfigDict(frozen=True)
 
-    name: str
-    title: str  #: the class's name
+    name: Annotated[str, Field(pattern=NAME)]
+    title: Annotated[str, Field(pattern=NAME)]  #: the class's name
     module: str  #: where a child finds the class
     file: str | None  #: the module's path below the project; None for a built-in kind
     schema_: dict[str, Any]  #: JSON schema of its fields
@@ -128,6 +92,32 @@ class Kind(BaseModel):
     once: Literal["", "key"] = ""
     finds: bool = False  #: whether the destination can be asked if a key has arrived
     auto: bool = False
+
+    @field_validator("schema_")
+    @classmethod
+    def _names(cls, schema: dict[str, Any]) -> dict[str, Any]:
+        for name in schema.get("properties", {}):
+            if not name.isidentifier():
+                raise ValueError(f"a field is called {name!r}, which no Python name is")
+        return schema
+
+    @classmethod
+    def of(cls, kind: type[Draft], file: str | None, source: str) -> Kind:
+        """The kind as its class says it is."""
+        return cls(
+            name=kind.kind(),
+            title=kind.__name__,
+            module=kind.__module__,
+            file=file,
+            schema_=kind.model_json_schema(by_alias=False),
+            source=source,
+            secrets=kind.secrets,
+            writes=kind.writes,
+            account=kind.account,
+            once=kind.once,
+            finds=hasattr(kind, "find"),
+            auto=kind.auto,
+        )
 
 
 def canonical(
@@ -161,10 +151,12 @@ BAR = "▌"  #: begins a heading of ours; escaped wherever it stands in a draft
 OPEN, CLOSE = "⟦", "⟧"  #: enclose an escape of ours; the first is escaped wherever it stands in a draft
 
 # Characters that show as nothing though their category says letter, mark or symbol (Unicode: default ignorable)
-_BLANK = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u2800\u3164\uffa0")
+_BLANK = frozenset(
+    "\U00016fe4\U0001d159\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u2800\u3164\uffa0"
+)
 _TRAILING = re.compile(r"[ \t]+(?=\n|\Z)")  # nobody sees it, and messengers drop it
 _UNBROKEN = re.compile(r"[^\s<>()\[\]\"'`]+")  # an address is one of these, with a joint inside
-_JOINT = re.compile(r"\.|@|://")
+_JOINT = re.compile("[.@\uff0e\u3002\uff61\u2024\u2044\u2215\uff0f]|://")  # or what poses as a dot or a slash
 
 
 def render(content: bytes) -> str:
@@ -175,7 +167,7 @@ def render(content: bytes) -> str:
     """
     head = json.loads(content)
     fields = head.pop("fields")
-    lines = [f"{BAR}{head['kind']} · draft {head['draft']} · revision {head['revision']}"]
+    lines = [f"{BAR}{visible(head['kind'])} · draft {head['draft']} · revision {head['revision']}"]
     lines += [f"{BAR}{name}: {_json(head[name])}" for name in ("account", "attachments", "source")]
     for name, value in fields.items():
         if isinstance(value, str):
@@ -216,11 +208,13 @@ def _hides(char: str) -> bool:
 
 
 def _mixed(text: str) -> Iterator[tuple[int, int]]:
-    """Where an address mixes scripts, so that one letter may pose as another."""
+    """Where an address holds letters beside those of ASCII, or mixes scripts, so that one may pose as another."""
     for match in _UNBROKEN.finditer(text):
         begin, end = match.span()
-        is_address = _JOINT.search(text, begin + 1, end - 1) is not None
-        if is_address and len({_script(char) for char in match[0] if char.isalpha()}) > 1:
+        is_address = text[begin] == "@" or _JOINT.search(text, begin + 1, end - 1) is not None
+        letters = {char for char in match[0] if char.isalpha()} if is_address else set()
+        has_ascii = any(char.isascii() for char in letters)
+        if len({_script(char) for char in letters}) > 1 or (has_ascii and not match[0].isascii()):
             yield begin, end
 
 

@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any
 from runner import quota, said, seal
 from runner.broker import Session, lessons
 from runner.clock import stamp
-from runner.draft import holds_text
-from runner.errors import DraftError, RunError, RunnerError, StoppedError
+from runner.draft import canonical
+from runner.errors import DraftError, RunError, RunnerError, StoppedError, StoreError
 from runner.stop import Door
 from runner.store import drafts, runs
 from runner.store.drafts import Origin
 from runner.store.store import new_id
 from runner.vet import vet
+from runner.wordless import holds_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -113,7 +114,19 @@ class Executor:
         except asyncio.CancelledError:
             self._conclude(attempt, Verdict("interrupted", "the runner ended", may_help=True))
             raise
-        self._conclude(attempt, verdict)
+        except Exception as error:  # noqa: BLE001 - a run must come to an end, whatever it met
+            verdict = self._fault(attempt, error)
+        try:
+            self._conclude(attempt, verdict)
+        except StoreError as error:
+            self.stop.engage(str(error))  # the run is ended once the store can be written again
+        except Exception as error:  # noqa: BLE001 - likewise: what can't be recorded came to nothing
+            self._conclude(attempt, self._fault(attempt, error))
+
+    def _fault(self, attempt: Attempt, error: Exception) -> Verdict:
+        words = f"{type(error).__name__}: {error}" if not isinstance(error, RunnerError) else str(error)
+        self.say("error", words, task=attempt.task.name, run=attempt.run)
+        return Verdict("error", words.encode(errors="replace").decode())
 
     def _inputs(self, tx: Transaction, row: Row[Any]) -> dict[str, Any]:
         """What the task is given: the same for each attempt, and for each revision of what it made."""
@@ -179,6 +192,10 @@ class Executor:
         if verdict.status != "ok":
             return verdict
         await vet(self.children, self.home, [(made.kind, made.fields) for made in verdict.drafts])
+        for made in verdict.drafts:
+            canonical(
+                draft="", revision=1, kind=made.kind, fields=made.fields
+            )  # what can't be written is no draft
         if len(json.dumps(verdict.state)) > STATE_MAX:
             raise RunError(f"run.state is larger than {STATE_MAX >> 20} MB; keep large things in run.folder")
         self.stop.ask(Door.DRAFT)

@@ -61,6 +61,8 @@ def check_fields(kind: Kind, fields: Mapping[str, Any]) -> None:
     extra = fields.keys() - kind.schema_.get("properties", {}).keys()
     if extra:
         raise DraftError(f"a {kind.name} has no field {', '.join(sorted(extra))}")
+    if missing := kind.schema_.get("properties", {}).keys() - fields.keys():
+        raise DraftError(f"the {kind.name} lacks {', '.join(sorted(missing))}: nothing is filled in unseen")
     for error in sorted(validator.iter_errors(dict(fields)), key=lambda found: list(map(str, found.path))):
         raise DraftError(_sentence(kind, error))
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from runner import said, seal
 from runner.draft import digest
-from runner.errors import GoneError, JournalError, RunError, RunnerError, StoppedError
+from runner.errors import GoneError, JournalError, RunError, RunnerError, StoppedError, StoreError
 from runner.gate import Held, Refusal, State, deliverable
 from runner.stop import Door
 from runner.store import deliveries, drafts
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 ATTEMPT_S = 120.0  #: how long an attempt may take; then its outcome is unknown
 MEMORY_MB = 512
+PRIVATE = frozenset({"ANTHROPIC_API_KEY", "RUNNER_TELEGRAM_TOKEN"})  #: the runner's own, for no kind
+HIDDEN = "[secret]"
 RECEIPT_MAX = 2000  #: characters of each part of a receipt
 INQUIRE_S = 10.0  #: before a destination is asked: what was cut off may still be on its way
 CHANGED = "the kind's code changed"
@@ -73,7 +75,8 @@ class Outbox:
     def recover(self) -> None:
         """After a crash: an attempt that had begun may have arrived."""
         with self.store.change() as tx:
-            for row in drafts.listed(tx.connection, frozenset({State.DELIVERING})):
+            under_way = drafts.listed(tx.connection, frozenset({State.DELIVERING}))
+            for row in (row for row in under_way if row.id not in self._work):
                 attempt = deliveries.last(tx.connection, row.id)
                 assert attempt is not None
                 held = drafts.held(tx.connection, row.id)
@@ -104,7 +107,7 @@ class Outbox:
             return  # the commit calls again
         self._wait_for(hour, now)
         if not self.stop.look():
-            for draft in ready[: AT_ONCE - len(self._work)]:
+            for draft in ready[: max(0, AT_ONCE - len(self._work))]:
                 self._start(draft, self._deliver)
 
     def _start(self, draft: str, work: Callable[[str], Any]) -> None:
@@ -116,8 +119,9 @@ class Outbox:
             await work(draft)
         except (GoneError, StoppedError):
             pass  # decided elsewhere in this moment, or stopped: the draft says so itself
-        except JournalError as error:
-            self.stop.engage(str(error))
+        except (JournalError, StoreError) as error:
+            self.stop.engage(str(error))  # what had begun is uncertain once the store can be written again
+            return
         finally:
             del self._work[draft]
         self.look()
@@ -232,9 +236,13 @@ class Outbox:
             async with self.children.fork(lambda line: self._printed(claim, line)) as child:
                 async with asyncio.timeout(ATTEMPT_S):
                     return await self._converse(claim, child, begin)
-        except (TimeoutError, RunnerError) as error:
-            reason = str(error) or f"it took longer than {ATTEMPT_S:g} s"
-        return self._broken_off(claim, reason, has_begun=has_begun)
+        except TimeoutError:
+            reason = f"it took longer than {ATTEMPT_S:g} s"
+        except RunnerError as error:
+            reason = str(error)
+        except Exception as error:  # noqa: BLE001 - whatever happened, what has begun may have arrived
+            reason = f"{type(error).__name__}: {error}"
+        return self._broken_off(claim, self._clean(claim, reason), has_begun=has_begun)
 
     def _broken_off(self, claim: Claim, reason: str, *, has_begun: bool) -> Outcome | None:
         if claim.is_look_up or claim.held.state is State.UNCERTAIN:
@@ -249,9 +257,15 @@ class Outbox:
                     begin(child)
                     await child.send({"re": message.get("id"), "ok": None})
                 case "delivered":
-                    return Outcome(State.DELIVERED, receipt=_receipt(message.get("receipt")))
+                    receipt = _receipt(message.get("receipt"))
+                    return Outcome(
+                        State.DELIVERED,
+                        receipt={name: self._clean(claim, text) for name, text in receipt.items()},
+                    )
+                case "not_found" if claim.is_look_up:
+                    return Outcome(State.PENDING, "it was not delivered: the destination has not received it")
                 case "not_delivered":
-                    return _refused(claim, said.short(message.get("error")))
+                    return _refused(claim, self._clean(claim, said.short(message.get("error"))))
                 case "uncertain":
                     raise RunError(said.short(message.get("error")))
         raise RunError(f"the child that delivered it ended without a word ({await child.ended})")
@@ -275,10 +289,21 @@ class Outbox:
             "digest": claim.held.digest,
             "fields": json.loads(content)["fields"],
             "key": key_of(claim.held),
-            "secrets": {name: value for name in kind.secrets if (value := self.secret(name)) is not None},
+            "secrets": self._secrets(kind),
             "rehearsal": self.rehearsal,
             "look_up": claim.is_look_up,
         }
+
+    def _secrets(self, kind: Kind) -> dict[str, str]:
+        """The secrets that a kind names, and no one of the runner's own."""
+        names = [name for name in kind.secrets if name not in PRIVATE]
+        return {name: value for name in names if (value := self.secret(name)) is not None}
+
+    def _clean(self, claim: Claim, text: str) -> str:
+        """What the child says without the secrets that it was given: errors like to quote addresses."""
+        for value in self._secrets(claim.kind).values():
+            text = text.replace(value, HIDDEN)
+        return text.encode(errors="replace").decode()
 
     def _conclude(self, held: Held, claim: Claim, outcome: Outcome) -> None:
         with self.store.change() as tx:
@@ -299,7 +324,7 @@ class Outbox:
             self._inquire_later(held.id)
 
     def _printed(self, claim: Claim, line: str) -> None:
-        self.say("info", line, draft=claim.held.id, source="print")
+        self.say("info", self._clean(claim, line), draft=claim.held.id, source="print")
 
     def _wait_for(self, hour: datetime | None, now: datetime) -> None:
         if self._timer is not None:
@@ -333,7 +358,7 @@ def _receipt(said: Any) -> dict[str, Any]:
 
 
 def _refused(claim: Claim, reason: str) -> Outcome:
-    """Certainly not delivered; where it was uncertain before, that is now known."""
+    """Certainly not delivered, by this attempt; of an earlier one, whose end is unknown, that says nothing."""
     if claim.held.state is State.UNCERTAIN:
-        return Outcome(State.PENDING, f"it was not delivered: {reason}")
+        raise RunError(reason)
     return Outcome(State.FAILED, reason)

@@ -142,3 +142,20 @@ async def test_a_kind_must_say_how_it_is_delivered() -> None:
 def test_a_long_text_without_a_blank_is_shown_without_a_long_wait() -> None:
     text = "a" * 500_000  # a search that went back for every letter would take an hour
     assert visible(text) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "https://bank.com\u2044login.evil.example",
+        "@p\u0430ypal",
+        "\u0261oogle.com",
+        "\uff47oogle\uff0ecom",
+        "evil\u3002com",
+        "a\U0001d159b",
+        "a\U00016fe4b",
+    ],
+)
+def test_promise_11_what_poses_as_part_of_an_address_is_escaped(text: str) -> None:
+    assert visible(text).isascii() or "⟦U+" in visible(text)
+    assert visible(text) != text

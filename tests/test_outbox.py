@@ -259,3 +259,155 @@ async def test_many_approved_at_once_are_each_delivered_once(tmp_path: Path) -> 
         await it.destination.received(20, within=20)
         await it.until(lambda: it.count("delivery.delivered") == 20)
         assert len(it.destination.ledger) == len({arrival.body for arrival in it.destination.effects}) == 20
+
+
+async def test_promise_1_what_a_validator_would_change_on_the_way_out_is_not_delivered(
+    tmp_path: Path,
+) -> None:
+    extra = (
+        "@__import__('pydantic').field_validator('text')\n    @classmethod\n"
+        "    def _sign(cls, v):\n        return v + ' #ad'\n"
+    )
+    async with rehearsal(tmp_path) as it:
+        it.drop("note.py", note(extra=extra))
+        row = await it.run("note")
+        assert "Note changes its own content when it is read again" in row.error
+        assert it.waiting() == []
+
+
+async def test_promise_1_a_class_that_turns_upon_delivery_delivers_nothing(tmp_path: Path) -> None:
+    extra = (
+        "@__import__('pydantic').field_validator('text')\n    @classmethod\n"
+        "    def _turn(cls, v):\n        import os\n        return v if '/folders/' in os.getcwd() else 'else'\n"
+    )
+    async with rehearsal(tmp_path) as it:
+        draft = await approved(it, note(extra=extra))
+        event = await it.event("delivery.failed", draft=draft)
+        assert "makes something else of what was approved" in event["reason"]
+        assert len(it.destination.ledger) == 0
+
+
+async def test_promise_1_bytes_that_were_changed_in_the_store_are_not_delivered(tmp_path: Path) -> None:
+    async with rehearsal(tmp_path) as it:
+        it.drop("note.py", note())
+        await it.run("note")
+        sheet = await it.draft()
+        with it.app.store.change() as tx:
+            content = drafts.content(tx.connection, sheet.held.id).replace(b"hello", b"hullo")
+            tx.connection.exec_driver_sql("UPDATE revisions SET content = ?", (content,))
+        it.desk.approve(sheet.held.id, sheet.held.digest, "ana")
+        event = await it.event("draft.returned", draft=sheet.held.id)
+        assert event["reason"] == "the bytes are not those that were approved"
+        assert len(it.destination.ledger) == 0
+
+
+async def test_promise_1_the_digest_covers_code_that_a_delivery_imports_late(tmp_path: Path) -> None:
+    module = note().replace("answer = await", "from _foot import FOOT\n        answer = await", 1)
+    async with rehearsal(tmp_path) as it:
+        it.drop("_foot.py", "FOOT = 'one'\n")
+        it.drop("note.py", module)
+        await it.run("note")
+        sheet = await it.draft()
+        it.drop("_foot.py", "FOOT = 'another'\n")
+        await it.event("draft.revised", draft=sheet.held.id)
+        with pytest.raises(DecisionError, match="read it again"):
+            it.desk.approve(sheet.held.id, sheet.held.digest, "ana")
+
+
+async def test_promise_1_code_that_nobody_could_digest_is_not_imported(tmp_path: Path) -> None:
+    async with rehearsal(tmp_path) as it:
+        it.drop("_foot.py", "FOOT = 'one'\n")
+        it.drop("note.py", "FOOT = __import__('_' + 'foot').FOOT\n" + note())
+        event = await it.event("task.broken", file="note.py")
+        assert "tasks/_foot.py is imported in a way that can't be seen beforehand" in event["reason"]
+
+
+async def test_promise_3_a_look_up_that_fails_says_nothing_of_the_attempt(tmp_path: Path) -> None:
+    async with rehearsal(tmp_path) as it:
+        it.app.outbox.inquire_s = 0
+        it.destination.script(DropsResponse())
+        find = "async def find(self, delivery):\n    raise NotDelivered('the key is not to be had')"
+        draft = await approved(it, note(find=find))
+        await it.event("delivery.uncertain", draft=draft)
+        await it.until(lambda: not it.app.outbox._work and len(it.app.children) == 0)
+        assert state(it, draft) == "uncertain"
+
+
+async def test_promise_3_a_repeat_that_is_refused_says_nothing_of_the_attempt_before(tmp_path: Path) -> None:
+    async with rehearsal(tmp_path) as it:
+        it.app.outbox.inquire_s = 0
+        it.destination.script(DropsResponse(), Answers(422))
+        draft = await approved(it, note(extra="once: ClassVar = 'key'"))
+        await it.destination.received(2)
+        await it.until(lambda: not it.app.outbox._work and len(it.app.children) == 0)
+        assert state(it, draft) == "uncertain"
+
+
+async def test_promise_18_what_was_uncertain_when_stop_came_is_never_sent_again(tmp_path: Path) -> None:
+    async with rehearsal(tmp_path) as it:
+        it.app.outbox.inquire_s = 0.5
+        it.destination.script(DropsResponse())
+        draft = await approved(it, note(extra="once: ClassVar = 'key'"))
+        await it.event("delivery.uncertain", draft=draft)
+        (tmp_path / "STOP").touch()
+        await it.event("stop.engaged")
+        (tmp_path / "STOP").unlink()
+        it.desk.resume("ana")
+        await it.event("stop.released")
+        it.app.outbox.inquire_s = 0
+        it.app.outbox.inquire()
+        await it.until(lambda: not it.app.outbox._work)
+        assert (len(it.destination.ledger), state(it, draft)) == (1, "uncertain")
+
+
+async def test_promise_17_a_delivery_that_takes_longer_than_its_grace_is_killed_and_uncertain(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("runner.app.GRACE_S", 0.3)
+    async with rehearsal(tmp_path) as it:
+        it.destination.script(Delays(60))
+        draft = await approved(it, note())
+        await it.destination.received(1)
+        (tmp_path / "STOP").touch()
+        await it.event("delivery.uncertain", draft=draft)
+        assert len(it.app.children) == 0
+
+
+async def test_promise_24_no_secret_that_a_delivery_says_reaches_the_record(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NOTE_TOKEN", "s3cret")
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-the-runners-own")
+    module = note(extra="secrets: ClassVar = ('NOTE_TOKEN', 'ANTHROPIC_API_KEY')").replace(
+        "answer = await",
+        "print(delivery._secrets)\n        raise RuntimeError(f'no answer: {delivery._secrets}')\n        answer = await",
+        1,
+    )
+    async with rehearsal(tmp_path) as it:
+        draft = await approved(it, module)
+        event = await it.event("delivery.uncertain", draft=draft)
+        assert "[secret]" in event["reason"]
+        await it.until(lambda: bool(it.found("log")))
+    told = "".join(path.read_text() for path in (tmp_path / "logs").glob("*.jsonl"))
+    assert "s3cret" not in told
+    assert "sk-the-runners-own" not in told
+
+
+async def test_what_a_child_says_in_half_characters_leaves_no_draft_stuck(tmp_path: Path) -> None:
+    module = note().replace("answer = await", "raise RuntimeError(chr(0xdcff))\n        answer = await", 1)
+    async with rehearsal(tmp_path) as it:
+        draft = await approved(it, module)
+        await it.event("delivery.uncertain", draft=draft)
+
+
+async def test_a_revision_is_carried_out_though_its_task_is_paused(tmp_path: Path) -> None:
+    from runner.store import slots
+
+    async with rehearsal(tmp_path) as it:
+        it.drop("note.py", note())
+        await it.run("note")
+        sheet = await it.draft()
+        with it.app.store.change() as tx:
+            slots.pause(tx, "note", "ana")
+        it.desk.revise(sheet.held.id, sheet.held.digest, "ana", "warmer")
+        await it.event("draft.revised", draft=sheet.held.id)

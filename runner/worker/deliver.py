@@ -14,7 +14,8 @@ from pydantic import BaseModel, ConfigDict
 from runner.errors import NotDelivered
 from runner.worker.channel import Channel, no_tools
 from runner.worker.child import complaint
-from runner.worker.load import kinds_of, module_at, source
+from runner.worker.code import Only, digest_of, files_of
+from runner.worker.load import kinds_of, module_at
 
 if TYPE_CHECKING:
     import socket
@@ -99,9 +100,7 @@ async def _attempt(draft: Draft, delivery: Delivery, look_up: bool, channel: Cha
     try:
         receipt = await (draft.find(delivery) if look_up else draft.deliver(delivery))  # type: ignore[attr-defined]
         if receipt is None and look_up:
-            await channel.say(
-                "not_delivered", error="the destination has not received it", kind="NotDelivered"
-            )
+            await channel.say("not_found")
         else:
             await channel.say("delivered", receipt=_receipt(receipt))
     except NotDelivered as error:
@@ -122,12 +121,19 @@ def _draft(order: dict[str, Any]) -> Draft:
         raise NotDelivered("the bytes are not those that were approved")
     tasks = Path(order["tasks"])
     if order["file"]:
-        module = module_at(tasks, order["file"])
-        if source(tasks, module) != order["source"]:
+        files = files_of(tasks, order["file"])
+        if digest_of(files) != order["source"]:
             raise NotDelivered("the kind's code changed after the approval")
+        Only(tasks, files).watch()
+        module = module_at(tasks, order["file"])
     else:
         module = importlib.import_module(order["module"])
     kind = next((kind for kind in kinds_of(module) if kind.__name__ == order["title"]), None)
     if kind is None:
         raise NotDelivered(f"{order['file'] or order['module']} no longer has a kind {order['title']}")
-    return kind.model_validate_json(json.dumps(order["fields"]))
+    draft = kind.model_validate_json(json.dumps(order["fields"]))
+    if draft.model_dump(mode="json") != order["fields"]:
+        raise NotDelivered(
+            f"{order['title']} makes something else of what was approved: its validators change it"
+        )
+    return draft

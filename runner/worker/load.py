@@ -1,12 +1,10 @@
-"""Bringing an owner's module into a child, and telling which code it is made of."""
+"""Bringing an owner's module into a child."""
 
 from __future__ import annotations
 
-import hashlib
 import importlib
 import importlib.util
 import inspect
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,27 +31,6 @@ def module_at(tasks: Path, file: str) -> ModuleType:
     sys.modules[name] = module
     spec.loader.exec_module(module)
     return module
-
-
-def source(tasks: Path, module: ModuleType) -> str:
-    """Digest of the module's file and of every file below `tasks` that is imported with it."""
-    root = tasks.resolve()
-    files = {Path(str(module.__file__)).resolve()}
-    begins = (f"{tasks}{os.sep}", f"{root}{os.sep}")
-    for other in list(sys.modules.values()):
-        file = getattr(other, "__file__", None)
-        if isinstance(file, str) and file.startswith(
-            begins
-        ):  # hundreds are not: to resolve them all takes long
-            path = Path(file).resolve()
-            if path.is_relative_to(root):
-                files.add(path)
-    total = hashlib.sha256()
-    for path in sorted(files):
-        content = path.read_bytes()
-        name = str(path.relative_to(root)) if path.is_relative_to(root) else path.name
-        total.update(f"{name}\0{len(content)}\0".encode() + content)
-    return total.hexdigest()
 
 
 def kinds_of(module: ModuleType) -> list[type[Draft]]:

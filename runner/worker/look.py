@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runner.declare import Task
-from runner.draft import BUILT_IN, Draft, Kind
+from runner.draft import Draft, Kind
 from runner.worker.channel import Channel, no_tools
 from runner.worker.child import complaint
-from runner.worker.load import kinds_of, module_at, source
+from runner.worker.code import Only, digest_of, files_of
+from runner.worker.load import kinds_of, module_at
 
 if TYPE_CHECKING:
     import socket
@@ -22,17 +23,16 @@ async def work(order: dict[str, Any], end: socket.socket) -> None:
     channel = Channel(no_tools)
     await channel.open(end)
     tasks = Path(order["tasks"])
+    files = files_of(tasks, order["file"])
+    await channel.say("source", source=digest_of(files))  # said before any line of the module can speak
+    Only(tasks, files).watch()
     try:
         module = module_at(tasks, order["file"])
-        code = source(tasks, module)
-        report = {
-            "tasks": _tasks(module),
-            "kinds": [_kind(kind, order["file"], code) for kind in kinds_of(module)],
-        }
+        report = {"tasks": _tasks(module), "kinds": [_kind(kind, order["file"]) for kind in kinds_of(module)]}
     except BaseException as error:  # noqa: BLE001 - whatever a module does at import is its own fault
         await channel.say("broken", **complaint(error, str(tasks), is_open=order["seal"]["open"]))
     else:
-        await channel.say("looked", source=code, **report)
+        await channel.say("looked", **report)
 
 
 def _tasks(module: ModuleType) -> list[dict[str, Any]]:
@@ -49,20 +49,7 @@ def _tasks(module: ModuleType) -> list[dict[str, Any]]:
     ]
 
 
-def _kind(kind: type[Draft], file: str, code: str) -> dict[str, Any]:
-    is_built_in = kind.__module__.startswith("runner.")
-    described = Kind(
-        name=kind.kind(),
-        title=kind.__name__,
-        module=kind.__module__,
-        file=None if is_built_in else file,
-        schema_=kind.model_json_schema(),
-        source=BUILT_IN if is_built_in else code,
-        secrets=kind.secrets,
-        writes=kind.writes,
-        account=kind.account,
-        once=kind.once,
-        finds=hasattr(kind, "find"),
-        auto=kind.auto,
-    )
-    return described.model_dump(mode="json")
+def _kind(kind: type[Draft], file: str) -> dict[str, Any]:
+    if kind.__module__.startswith("runner."):
+        return {"built_in": kind.__name__}  # the supervisor knows those better
+    return Kind.of(kind, file, source="").model_dump(mode="json")

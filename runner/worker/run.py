@@ -266,7 +266,14 @@ def _item(item: Any) -> dict[str, Any]:
             return {"alert": item.text}
         case Draft():
             fields = item.model_dump(mode="json")
-            _parsed(type(item), json.dumps(fields), "the draft")  # a copy with other fields was never checked
+            checked = _parsed(
+                type(item), json.dumps(fields), "the draft"
+            )  # a copy with other fields never was
+            if checked.model_dump(mode="json") != fields:
+                raise DraftError(
+                    f"{type(item).__name__} changes its own content when it is read again; "
+                    "its validators must leave alone what they have once accepted"
+                )
             return {"draft": item.kind(), "fields": fields, "call": item._call}  # noqa: SLF001
     raise RunError(
         f"the task returned {type(item).__name__} ({item!r:.80}); "
