@@ -6,7 +6,7 @@ import json
 import secrets
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, Row, Select, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, Row, Select, bindparam, delete, func, insert, or_, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from runner.clock import stamp
@@ -22,6 +22,24 @@ NONCE_BYTES = 24  #: 192 random bits, which nobody guesses
 MOST = 60  #: messages that are looked at for being sent at one time
 
 Rows = list[list[tuple[str, str, str]]]  #: of buttons: words, action, argument
+
+
+def _turns() -> Select[Any]:
+    """The first message of each chat that waits and may be sent now."""
+    is_ripe = or_(posts.c.not_before.is_(None), posts.c.not_before <= bindparam("now"))
+    busy = select(posts.c.chat).where(posts.c.state == "sending")
+    place = func.row_number().over(partition_by=posts.c.chat, order_by=(posts.c.rank, posts.c.id))
+    ready = (posts.c.state == "waiting") & is_ripe & posts.c.chat.not_in(busy)
+    first = select(posts.c.id, place.label("place")).where(ready).subquery()
+    query = select(posts).join(first, first.c.id == posts.c.id).where(first.c.place == 1)
+    return query.order_by(posts.c.id).limit(MOST)
+
+
+# what every turn of the sender asks is put together once
+_DUE = _turns()
+_NEXT = select(func.min(posts.c.not_before)).where(
+    posts.c.state == "waiting", posts.c.not_before > bindparam("now")
+)
 
 
 def remember(tx: Transaction, name: str, value: str) -> None:
@@ -52,9 +70,9 @@ def unhandled(connection: Connection) -> list[tuple[int, dict[str, Any]]]:
     return [(row.id, json.loads(row.body)) for row in connection.execute(query)]
 
 
-def handled(tx: Transaction, number: int) -> None:
-    """Never handle this update again."""
-    tx.connection.execute(update(updates).where(updates.c.id == number).values(handled=stamp(tx.now)))
+def handled(tx: Transaction, *numbers: int) -> None:
+    """Never handle these updates again."""
+    tx.connection.execute(update(updates).where(updates.c.id.in_(numbers)).values(handled=stamp(tx.now)))
 
 
 def forget(tx: Transaction, before: datetime) -> None:
@@ -165,24 +183,12 @@ def rename(tx: Transaction, number: int, topic: str) -> None:
 
 def due(connection: Connection, now: datetime) -> list[Row[Any]]:
     """The message of each chat whose turn it is; a chat in which one is being sent has none."""
-    ready = _waiting(now)
-    place = func.row_number().over(partition_by=ready.c.chat, order_by=(ready.c.rank, ready.c.id))
-    first = select(ready.c.id, place.label("place")).subquery()
-    busy = select(posts.c.chat).where(posts.c.state == "sending")
-    query = select(posts).join(first, first.c.id == posts.c.id).where(first.c.place == 1)
-    return list(connection.execute(query.where(posts.c.chat.not_in(busy)).order_by(posts.c.id).limit(MOST)))
-
-
-def _waiting(now: datetime) -> Any:
-    is_ripe = or_(posts.c.not_before.is_(None), posts.c.not_before <= stamp(now))
-    query: Select[Any] = select(posts.c.id, posts.c.chat, posts.c.rank)
-    return query.where(posts.c.state == "waiting", is_ripe).subquery()
+    return list(connection.execute(_DUE, {"now": stamp(now)}))
 
 
 def next_post(connection: Connection, now: datetime) -> str | None:
     """When the next message that waits for its hour is to be sent."""
-    query = select(func.min(posts.c.not_before)).where(posts.c.state == "waiting")
-    found: str | None = connection.execute(query.where(posts.c.not_before > stamp(now))).scalar()
+    found: str | None = connection.execute(_NEXT, {"now": stamp(now)}).scalar()
     return found
 
 

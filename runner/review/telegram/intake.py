@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from runner.errors import StoreError
-from runner.review.telegram.answer import NOTHING, TOAST_MOST, Answer
+from runner.review.telegram.answer import NOTHING, TOAST_MOST, Answer, refusal
 from runner.review.telegram.read import Said, Tap, read
 from runner.review.telegram.wire import LineError
 from runner.store import phone
@@ -43,22 +43,29 @@ class Intake:
     _strangers: dict[tuple[int, int], datetime] = field(default_factory=dict)
     _answers: set[asyncio.Task[None]] = field(default_factory=set)
 
-    def handle(self, number: int, update: dict[str, Any]) -> None:
-        """Do what the update asks; one that can't be handled is told and passed, so that it blocks no other."""
+    def handle(self, number: int, update: dict[str, Any]) -> bool:
+        """Do what the update asks, and keep with it that it was handled; False when there was nothing to do."""
         found = read(update)
-        try:
-            answer = self._act(number, found) if found is not None else NOTHING
-        except StoreError:
-            raise  # nothing was done; it is handled when the store works again
-        except Exception as error:  # noqa: BLE001 - whatever it is, the next tap must not wait for it
-            self.say("error", f"update {number} could not be handled: {error!r}", source="telegram")
-            answer = Answer("That could not be done; the runner's log says why.", is_alert=True)
+        answer = self._judge(number, found) if found is not None else NOTHING
+        if answer is NOTHING:
+            return False
         with self.store.change() as tx:
             for then in answer.then:
                 then(tx)
             phone.handled(tx, number)
-        if isinstance(found, Tap) and answer is not NOTHING:
+        if isinstance(found, Tap):
             self._toast(found, answer)
+        return True
+
+    def _judge(self, number: int, found: Tap | Said) -> Answer:
+        """Have it carried out; what can't be is told and passed, so that it blocks no other."""
+        try:
+            return self._act(number, found)
+        except StoreError:
+            raise  # nothing was done; it is handled when the store works again
+        except Exception as error:  # noqa: BLE001 - whatever it is, the next tap must not wait for it
+            self.say("error", f"update {number} could not be handled: {error!r}", source="telegram")
+            return refusal("That could not be done; the runner's log says why.")
 
     def _act(self, number: int, found: Tap | Said) -> Answer:
         if not self.reviewers.is_listed(found.person) or not self.reviewers.is_ours(found.chat, found.person):

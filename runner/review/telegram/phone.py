@@ -82,8 +82,8 @@ class Phone:
     def _frozen(self) -> str:
         return self.poll.frozen
 
-    def _handle(self, number: int, update: dict[str, Any]) -> None:
-        self.intake.handle(number, update)
+    def _handle(self, number: int, update: dict[str, Any]) -> bool:
+        return self.intake.handle(number, update)
 
     def start(self) -> None:
         """Begin to hear, to follow and to send."""

@@ -51,7 +51,7 @@ class Poll:
 
     store: Store
     wire: Wire
-    handle: Callable[[int, dict[str, Any]], None]
+    handle: Callable[[int, dict[str, Any]], bool]  #: False when there was nothing to do
     rhythm: Rhythm = field(default_factory=Rhythm)
     frozen: str = ""  #: why decisions by Telegram are frozen; empty when they aren't
     _failures: int = 0
@@ -72,8 +72,10 @@ class Poll:
         """Handle what was kept and not handled."""
         with self.store.read() as connection:
             left = phone.unhandled(connection)
-        for number, update in left:
-            self.handle(number, update)
+        idle = [number for number, update in left if not self.handle(number, update)]
+        if idle:
+            with self.store.change() as tx:
+                phone.handled(tx, *idle)
 
     async def _once(self) -> None:
         loop = asyncio.get_running_loop()
