@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -144,6 +145,23 @@ async def test_promise_10_no_button_before_every_part_was_accepted(
         assert "goes on in part 3 of 3" in parts[1]
         assert "▌end of draft" in parts[2]
         assert len(parts) == 3
+
+
+async def test_promise_10_what_is_too_long_comes_as_a_document_that_can_be_approved(
+    tmp_path: Path, tg: StandInTelegram
+) -> None:
+    async with phoned(tmp_path, tg) as hand:
+        draft = await drafted(hand, "return Note(text='word ' * 10_000)")
+        card = await hand.shown(APPROVE)
+        upload = tg.chats.files[card["document"]["file_id"]]
+        assert upload.content.decode() == hand.it.desk.sheet(draft).rendering
+        assert hashlib.sha256(upload.content).hexdigest() in card["caption"]
+        swapped = {"document": {**card["document"], "file_unique_id": "another"}}
+        assert "not the card as it was sent" in (await hand.tap(APPROVE, altered=swapped))["text"]
+        await hand.it.until(partial(_newer, hand, card["message_id"]))
+        await hand.tap(APPROVE)
+        await hand.it.event("delivery.delivered", draft=draft)
+        await hand.reads("📬 delivered")
 
 
 async def test_promise_10_a_card_that_telegram_altered_has_no_buttons(

@@ -16,6 +16,7 @@ from pydantic import SecretStr
 from test_store import put
 
 from runner import settings as settings_room
+from runner.errors import StoreError
 from runner.rehearsal.destination import DropsRequest, DropsResponse
 from runner.rehearsal.telegram import TOKEN, Answers, StandInTelegram
 from runner.review.desk import Desk
@@ -48,9 +49,12 @@ class Crashing(Store):
 
     countdown = -1  #: commits until then; negative is never
     is_after = False
+    is_full = False  #: whether nothing can be written
 
     @contextmanager
     def change(self) -> Iterator[Transaction]:
+        if self.is_full:
+            raise StoreError("the disk is full")
         with super().change() as tx:
             yield tx
             self.countdown -= 1
@@ -260,6 +264,23 @@ async def test_a_message_that_telegram_will_never_take_holds_up_no_other(
         await hand.reads("after it")
         await hand.it.event("telegram.refused", chat=GROUP)
         await hand.it.event("telegram.refused", chat=OWNER)
+
+
+async def test_a_store_that_fails_for_a_while_stops_no_sending_for_good(
+    tmp_path: Path, tg: StandInTelegram
+) -> None:
+    async with bare(tmp_path, tg) as (store, phone_):
+        store.is_full = True
+        with suppress(StoreError):
+            store.tell("nothing is kept")
+        with Store.change(store) as tx:
+            for number in range(3):
+                phone.add_post(tx, OWNER, "answer", {"text": f"number {number}", "entities": []})
+        phone_.sender.look()
+        await until(lambda: phone_.sender._is_torn, "the failure")
+        store.is_full = False
+        phone_.sender.look()
+        await until(lambda: [said(each) for each in tg.messages(OWNER)][-1:] == ["number 2"], "the messages")
 
 
 async def test_what_waited_before_there_was_a_phone_gets_its_card(

@@ -92,7 +92,15 @@ class Phone:
         self.feed.begin()
         works = (self.poll.work, self.sender.work, self._follow, self._introduce, self._watch)
         self._work = [asyncio.create_task(work()) for work in works]
+        for work in self._work:
+            work.add_done_callback(self._ended)
         self.look()
+
+    def _ended(self, work: asyncio.Task[None]) -> None:
+        """A half of the phone that fell silent says so; the terminal goes on."""
+        if not work.cancelled() and (error := work.exception()) is not None:
+            words = f"the phone fell silent: {error!r}; decide at the terminal, and start the runner anew"
+            self._others.say("error", words, source="telegram")
 
     def _know_bot(self) -> None:
         """Another bot than before knows nothing of the messages of the old one."""

@@ -8,6 +8,7 @@ the other is gone.
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -127,8 +128,8 @@ class Poll:
     def _freeze(self, reason: str) -> None:
         if self.frozen == reason:
             return
-        self.frozen = reason
-        with self.store.change() as tx:
+        self.frozen = reason  # first, so that it holds even where it can't be put on record
+        with suppress(StoreError), self.store.change() as tx:
             phone.remember(tx, "frozen", reason)
             tx.tell("telegram.frozen", level="error", reason=reason)
 

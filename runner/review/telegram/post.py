@@ -65,6 +65,9 @@ class Sender:
     _free: dict[int, float] = field(default_factory=dict)  #: by chat: when it may be written to again
     _all_free: float = 0.0
     _failures: int = 0  #: in a row, of reaching Telegram
+    _is_torn: bool = (
+        False  #: whether the store failed, so that it may say of a message that it is being sent still
+    )
 
     def look(self) -> None:
         """There may be something to send."""
@@ -81,7 +84,7 @@ class Sender:
         try:
             while True:
                 self._wake.clear()
-                wait = self._start_due()
+                wait = self._turn()
                 with suppress(TimeoutError):
                     async with asyncio.timeout(wait):
                         await self._wake.wait()
@@ -89,6 +92,17 @@ class Sender:
             for each in self._work:
                 each.cancel()
             await asyncio.gather(*self._work, return_exceptions=True)
+
+    def _turn(self) -> float:
+        """One look at what is due; how long until the next. A store that fails is asked again later."""
+        try:
+            if self._is_torn and not self._work:
+                self.recover()
+                self._is_torn = False
+            return self._start_due()
+        except StoreError:
+            self._is_torn = True
+            return LOOK_S
 
     def _start_due(self) -> float:
         """Begin with each message whose turn it is; how long until there may be another."""
@@ -116,6 +130,14 @@ class Sender:
 
     async def _send(self, post: Row[Any]) -> None:
         try:
+            await self._settle(post)
+        except StoreError:
+            self._is_torn = True
+        self._wake.set()
+
+    async def _settle(self, post: Row[Any]) -> None:
+        """Send a message, and keep what became of it."""
+        try:
             await self._call(post)
             self._failures = 0
         except ThrottledError as error:
@@ -129,9 +151,6 @@ class Sender:
         except LineError:
             self._back_off()
             self._put_back(post)
-        except StoreError:
-            self._back_off()  # the row stays claimed; the next start learns of it
-        self._wake.set()
 
     async def _call(self, post: Row[Any]) -> None:
         try:
