@@ -5,13 +5,17 @@ PYTHON ?= python3
 BIN := .venv/bin
 ORDINARY ?= 64001
 
-.PHONY: demo test hostile lint types contracts bench clean
+.PHONY: demo test soak hostile lint types contracts bench clean
 
 demo: .venv/ready
 	$(BIN)/runner demo
 
 test: .venv/ready lint types contracts
 	$(BIN)/python -m pytest -n 2 --cov --cov-report=term --cov-fail-under=95
+
+# The long way round: what 'make test' samples, in full.
+soak: .venv/ready
+	$(BIN)/python -m pytest tests/test_telegram_fuzz.py --updates 100000
 
 # As whoever calls it; root tries as an ordinary user too, for whom the interpreter must not lie in root's own folder.
 hostile: .venv/ready

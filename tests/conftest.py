@@ -29,6 +29,10 @@ class HandClock(Clock):
         return self.at
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--updates", type=int, default=20_000, help="how many updates are fuzzed")
+
+
 @pytest.fixture
 def clock() -> HandClock:
     return HandClock()

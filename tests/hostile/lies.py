@@ -134,7 +134,7 @@ async def a_kind_nobody_knows(run):
 @task(retries=0)
 async def a_changed_class(run):
     """The class as it is now says that anything fits; the supervisor keeps to what it read."""
-    Note.model_validate_json = classmethod(lambda cls, text: None)
+    Note.model_validate_json = classmethod(lambda cls, text: cls.model_construct(text=text))
     Note.model_dump = lambda self, **how: {"text": {"free": "form"}}
     return Note(text="x")
 
