@@ -17,6 +17,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import phone
 from rich.console import Console
 from rich.table import Table
 
@@ -30,6 +31,7 @@ from runner.testing import Rehearsal, rehearsal
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
 
+RUNS = 400  #: no-op runs whose rate is measured
 RUNNER = str(Path(sys.executable).with_name("runner"))
 ROWS: list[tuple[str, str, str, str]] = []
 
@@ -387,11 +389,20 @@ async def throughput(floor: dict[str, float]) -> None:
             await it.until(lambda: len(it.app.catalog.tasks) == 50)
             began = time.perf_counter()
             with it.app.store.change() as tx:
-                for n in range(1000):
+                for n in range(RUNS):
                     runs.add(tx, new_id(), f"t{n % 50}")
-            await it.until(lambda: it.count("run.finished") == 1000)
-            rate = 1000 / (time.perf_counter() - began)
+            await it.until(lambda: it.count("run.finished") == RUNS)
+            rate = RUNS / (time.perf_counter() - began)
     row("no-op runs recorded durably", f"{rate:.0f}/s", ">= 200/s", f"{1 / floor['fork+wait']:.0f} forks/s")
+
+
+async def phone_lag() -> None:
+    for waiting, words in ((0, ""), (1000, ", 1,000 messages waiting")):
+        decided, begun = await phone.tap_lag(waiting)
+        row(f"tap to decision committed{words}: p95", ms(percentile(decided, 0.95)))
+        row(f"tap to first line of delivery{words}: p95", ms(percentile(begun, 0.95)), "<= 40 ms and network")
+    made, shown = await phone.thousand_cards()
+    row("1,000 drafts: cards made, all shown with buttons, unpaced", f"{made:.1f} s, {shown:.1f} s")
 
 
 # many of everything --------------------------------------------------------------------------------------------------
@@ -456,6 +467,7 @@ def main() -> None:
         lambda: stop_lag(20, 20, "p99 <= 25 ms"),
         lambda: stop_lag(100, 5, "<= 150 ms"),
         lambda: throughput(floor),
+        phone_lag,
         many,
     ]
     wanted = sys.argv[1:]

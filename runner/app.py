@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from runner.settings import Settings
 
 KEPT = 100_000  #: events that stay in the store once they are in the journal
-LOOK_S = 0.5  #: how often the store is looked at where no tap comes
+LOOK_S = 1.0  #: how often the store is looked at where no tap comes
 REHEARSED_AGAIN_S = 0.5  #: before a second attempt in a rehearsal, which nobody should wait for
 REHEARSAL = "rehearsal"  #: the account that every draft of a rehearsal names
 

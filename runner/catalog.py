@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from runner import said, seal
-from runner.declare import Every, Limits, Trigger
+from runner.declare import Every, Limits, Name, Trigger
 from runner.draft import BUILT_IN, Kind
 from runner.errors import GoneError, RunError, StoppedError
 
@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 LOOK_S = 10.0  #: how long a module may take to be imported
 LOOK_MB = 512  #: memory it may use for that
 AT_ONCE = 4  #: modules looked at at the same time
-POLL_S = 1.0  #: how often the folder is walked, where the kernel tells nothing
+STEP_MS = 200  #: how often what the kernel told is asked for; each time costs a little
+POLL_S = 1.5  #: how often the folder is walked, where the kernel tells nothing
 
 
 class Declared(BaseModel):
@@ -34,7 +35,7 @@ class Declared(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    name: str = Field(pattern=r"^[^\W\d]\w{0,99}$")  #: a folder is called like it
+    name: Name
     file: str  #: below tasks/
     source: str  #: digest of its code
     description: str = ""
@@ -229,7 +230,9 @@ class Catalog:
 
         self.folder.mkdir(parents=True, exist_ok=True)
         poll = int(POLL_S * 1000)
-        async for _ in awatch(self.folder, debounce=50, step=50, rust_timeout=poll, yield_on_timeout=True):
+        async for _ in awatch(
+            self.folder, debounce=STEP_MS, step=STEP_MS, rust_timeout=poll, yield_on_timeout=True
+        ):
             if news := await self.scan():
                 yield news
 

@@ -17,6 +17,7 @@ from runner.errors import DeclarationError, TriggerError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+NAME_MAX = 100  #: characters of a name
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 SHORTHANDS = {
     "@yearly": "0 0 1 1 *",
@@ -199,6 +200,14 @@ def _readable(url: str) -> str:
 
 
 #: ten years and ten thousand are more than anybody means, and what a clock and a store can hold
+def _identifier(name: str) -> str:
+    # no pattern: one that knows every letter there is costs ten megabytes
+    if not name.isidentifier() or len(name) > NAME_MAX:
+        raise ValueError(f"it must be a Python name of at most {NAME_MAX} characters")
+    return name
+
+
+Name = Annotated[str, AfterValidator(_identifier)]  #: of a task; its folder is called like it
 Span = Annotated[timedelta, Field(gt=timedelta(0), le=timedelta(days=3660))]
 Count = Annotated[int, Field(ge=0, le=10_000)]
 Readable = Annotated[str, AfterValidator(_readable)]

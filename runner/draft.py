@@ -12,9 +12,10 @@ import unicodedata
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import rfc8785
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator
+from pydantic import BaseModel, ConfigDict, PrivateAttr, field_validator
 
 from runner import __version__
+from runner.declare import Name
 from runner.errors import DeclarationError, DraftError
 from runner.wordless import holds_text
 
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 BUILT_IN = f"runner {__version__}"  #: the source of the kinds that come with the runner
-NAME = r"^[^\W\d]\w{0,99}$"  #: of a kind
 Markdown = Annotated[str, "Markdown"]
 
 
@@ -80,8 +80,8 @@ class Kind(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    name: Annotated[str, Field(pattern=NAME)]
-    title: Annotated[str, Field(pattern=NAME)]  #: the class's name
+    name: Name
+    title: Name  #: the class's name
     module: str  #: where a child finds the class
     file: str | None  #: the module's path below the project; None for a built-in kind
     schema_: dict[str, Any]  #: JSON schema of its fields

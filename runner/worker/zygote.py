@@ -21,8 +21,7 @@ import time
 from pathlib import Path
 from typing import NoReturn
 
-import httpx  # noqa: F401 - imported here, had by all; so are the orders' modules below
-import jsonschema  # noqa: F401
+import jsonschema  # noqa: F401 - imported here, had by all; so are the orders' modules below
 
 from runner.stop import GRACE_S, sight
 from runner.worker import child, deliver, fitting, limits, look, run  # noqa: F401
