@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from contextlib import ExitStack, asynccontextmanager, suppress
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +32,7 @@ from runner.store.store import Store
 from runner.worker.sealing.user import chosen
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping
+    from collections.abc import AsyncIterator, Callable, Iterator, Mapping
     from datetime import timedelta
     from decimal import Decimal
     from pathlib import Path
@@ -80,6 +80,9 @@ class App:
         self.phone: Phone | None = None  # while it is up and a bot is set
         self._is_turning = False
         self._is_recorded = False  # whether the stop that is engaged is in the store
+        self._was_stopped = False  # and the modules were not read since
+        self._catching_up: asyncio.Task[None] | None = None  # reads them
+        self._said: set[str] = set()  # what went wrong while watching, each told once
 
     @property
     def state_folder(self) -> Path:
@@ -106,8 +109,10 @@ class App:
                 try:
                     yield
                 finally:
-                    watching.cancel()
-                    await asyncio.gather(watching, return_exceptions=True)
+                    ending = [each for each in (watching, self._catching_up) if each is not None]
+                    for each in ending:
+                        each.cancel()
+                    await asyncio.gather(*ending, return_exceptions=True)
                     await self._end()
             finally:
                 await self.children.close()
@@ -252,18 +257,54 @@ class App:
             group.create_task(self._watch_store())
 
     async def _watch_folder(self) -> None:
-        async for news in self.catalog.watch():
-            self._tell(news)
-            if self._is_scheduled:
-                self.schedule.take(self.catalog.tasks, news.gone)
-                self.outbox.rebind()
+        """Take what changes in the folder; whatever goes wrong with one change, the next is seen."""
+        while True:
+            with self._surviving("tasks/ could not be looked at"):
+                self._take(News())  # what an iteration that failed left undone
+                async for news in self.catalog.watch():
+                    self._take(news)
+            await asyncio.sleep(LOOK_S)
 
     async def _watch_store(self) -> None:
-        version = self.store.version()
+        version = -1
         while True:
             await asyncio.sleep(LOOK_S)
-            if version != (version := self.store.version()):
-                self._soon()
+            with self._surviving("the store could not be looked at"):
+                if version != (version := self.store.version()):
+                    self._soon()
+
+    @contextmanager
+    def _surviving(self, what: str) -> Iterator[None]:
+        """Say what went wrong, once for the same thing, and let whoever watches go on; a lost store is for STOP."""
+        try:
+            yield
+        except StoreError as error:
+            self.stop.engage(str(error))
+        except Exception as error:  # noqa: BLE001 - a watcher that ended would leave the runner blind
+            words = f"{what}: {type(error).__name__}: {error}"
+            if words not in self._said:
+                self._said.add(words)
+                self.diagnostics.say("error", words)
+
+    def _take(self, news: News) -> None:
+        """Tell of what a scan changed, and go by it."""
+        if news:
+            self._tell(news)
+        if self._is_scheduled:
+            self.schedule.take(self.catalog.tasks, news.gone)
+            self.outbox.rebind()
+
+    def _catch_up(self) -> None:
+        """Read the modules, and look around again."""
+
+        async def scan() -> None:
+            with self._surviving("tasks/ could not be looked at"):
+                self._take(await self.catalog.scan())
+            self._catching_up = None
+            self._soon()
+
+        if self._catching_up is None:
+            self._catching_up = self._loop.create_task(scan())
 
     def _tell(self, news: News) -> None:
         with self.store.change() as tx:
@@ -291,17 +332,27 @@ class App:
             self.stop.engage(str(error))
         try:
             self._follow_latch()
-            self.dispatch.look()
-            if self._is_scheduled:
-                self.outbox.look()
+            self._begin_what_may()
             if self.phone is not None:
                 self.phone.look()
         except StoreError as error:
             self.stop.engage(str(error))
 
+    def _begin_what_may(self) -> None:
+        """Runs and deliveries; after a stop only once the modules were read, since none was while it lasted."""
+        if self._was_stopped and self.stop.reason is None:
+            self._was_stopped = False
+            self._catch_up()
+        if self._catching_up is not None:
+            return
+        self.dispatch.look()
+        if self._is_scheduled:
+            self.outbox.look()
+
     def _latch(self, reason: str) -> None:
         """STOP was seen, by whatever thread: kill first, then write it down."""
         self._is_recorded = False
+        self._was_stopped = True
         self.children.kill_all()
         self._loop.call_soon_threadsafe(self._latched)
 

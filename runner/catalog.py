@@ -100,6 +100,7 @@ class Catalog:
     )  #: by the file that names it, and its name
     broken: dict[str, Broken] = field(default_factory=dict)  #: by file
     _modules: dict[str, Module] = field(default_factory=dict)
+    _one: asyncio.Lock = field(default_factory=asyncio.Lock)  #: scan at a time
 
     @property
     def folder(self) -> Path:
@@ -126,6 +127,10 @@ class Catalog:
 
     async def scan(self) -> News:
         """Look at every file that changed since the last scan; what that changed. While halted, nothing."""
+        async with self._one:
+            return await self._scan()
+
+    async def _scan(self) -> News:
         if self.is_halted():
             return News()
         present = dict(self._files())

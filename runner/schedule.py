@@ -19,7 +19,7 @@ from apscheduler.triggers.base import BaseTrigger
 
 from runner.clock import stamp
 from runner.declare import Every
-from runner.errors import StoppedError
+from runner.errors import StoppedError, StoreError
 from runner.stop import Door
 from runner.store import drafts, runs, slots, stops
 from runner.store.store import new_id
@@ -117,15 +117,15 @@ class Schedule:
 
     def take(self, tasks: Mapping[str, Declared], gone: Iterable[str] = ()) -> None:
         """Keep the time of these tasks from now on; `gone` are those whose owner removed them."""
-        before, self._tasks = self._tasks, dict(tasks)
-        now = self.store.clock.now()
+        before, now = self._tasks, self.store.clock.now()
         changed = [name for name, task in tasks.items() if _times(before.get(name)) != _times(task)]
         rescheduled = [name for name in changed if name in before]
         self._settle(rescheduled, before)
         with self.store.change() as tx:
             slots.unschedule(tx, [*gone, *rescheduled])
             slots.schedule(tx, [name for name in changed if tasks[name].triggers])
-        self._settle(changed, self._tasks)
+        self._settle(changed, tasks)
+        self._tasks = dict(tasks)  # only now: what failed before is done anew at the next call
         for name in [*before.keys() - tasks.keys(), *rescheduled]:
             if self._scheduler.get_job(name):
                 self._scheduler.remove_job(name)
@@ -145,7 +145,14 @@ class Schedule:
 
     def _settle_woken(self) -> None:
         names, self._woken = list(self._woken), set()
-        self._settle(names, self._tasks)
+        self._settle_or_stop(names)
+
+    def _settle_or_stop(self, names: Iterable[str]) -> None:
+        """Settle where no caller is left who could hear that the store is lost: what can't be settled stops."""
+        try:
+            self._settle(names, self._tasks)
+        except StoreError as error:
+            self.stop.engage(str(error))
 
     async def _beat(self) -> None:
         """Plan anew when the clock was moved, or the machine slept: timers know nothing of either."""
@@ -156,7 +163,7 @@ class Schedule:
             now = clock.now()
             drift = (now - wall).total_seconds() - (clock.monotonic() - steady)
             if abs(drift) > DRIFT_S:
-                self._settle(self._tasks, self._tasks)
+                self._settle_or_stop(self._tasks)
                 for name in self._tasks:
                     self._plan(name, now)
 

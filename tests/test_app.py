@@ -20,7 +20,7 @@ import pytest
 from modules import note
 
 from runner import lock
-from runner.errors import AlreadyRunningError, StoppedError
+from runner.errors import AlreadyRunningError, StoppedError, StoreError
 from runner.gate import State
 from runner.journal import verify
 from runner.rehearsal.claude import StandInClaude
@@ -92,6 +92,54 @@ async def test_a_stop_outlives_the_runner(tmp_path: Path) -> None:
         assert it.app.desk.resume("ana")
         await it.event("stop.released")
         await it.draft()  # modules are read again once it goes
+
+
+async def test_the_folder_is_watched_on_after_a_scan_that_failed_and_the_failure_is_told_once(
+    tmp_path: Path,
+) -> None:
+    async with rehearsal(tmp_path) as it:
+        children: Any = it.app.catalog.children
+        it.app.catalog.children = None  # type: ignore[assignment] # no module can be looked at now
+        it.drop("note.py", note())
+        told = await it.event("log", level="error")
+        assert "tasks/ could not be looked at: AttributeError" in told["message"]
+        await it.until(lambda: it.app.catalog.folder.joinpath("note.py").exists())
+        it.app.catalog.children = children
+        await it.event("task.loaded", task="note")
+        assert it.count("log", level="error") == 1
+        it.drop("note.py", note("return None"))
+        await it.until(lambda: it.count("task.loaded", task="note") == 2)
+
+
+async def test_a_store_that_cannot_be_looked_at_stops_and_is_looked_at_again(tmp_path: Path) -> None:
+    def fail() -> None:
+        raise StoreError("it is gone")
+
+    async with rehearsal(tmp_path) as it:
+        with it.app._surviving("the store could not be looked at"):
+            fail()
+        assert it.app.stop.reason == "it is gone"
+        await it.event("stop.engaged", reason="it is gone")
+
+
+async def test_what_was_approved_or_queued_before_a_resume_meets_a_catalog_that_was_read(
+    tmp_path: Path,
+) -> None:
+    async with rehearsal(tmp_path) as it:
+        it.drop("note.py", note())
+        await it.run("note")
+        sheet = await it.draft()
+        it.app.stop.engage("a pause")
+        await it.event("stop.engaged")
+    async with rehearsal(tmp_path) as it:
+        assert it.app.catalog.tasks == {}
+        assert it.desk.resume("ana")
+        it.desk.approve(sheet.held.id, sheet.held.digest, "ana")
+        with it.app.store.change() as tx:
+            runs.add(tx, "r9", "note")
+        await it.event("delivery.delivered", draft=sheet.held.id)
+        assert (await it.event("run.finished", run="r9"))["status"] == "ok"
+        assert it.count("draft.returned") == 0
 
 
 async def test_a_stop_file_that_was_there_for_a_millisecond_stops_for_good(tmp_path: Path) -> None:

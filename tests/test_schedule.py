@@ -74,6 +74,17 @@ async def test_a_slot_that_is_due_starts_one_run(store: Store, clock: HandClock,
             assert (run.task, run.slot) == ("greet", "2026-11-24T09:10:00.000Z")
 
 
+async def test_a_slot_that_cannot_be_settled_because_the_store_is_lost_stops(
+    store: Store, tmp_path: Path
+) -> None:
+    async with schedule(store, tmp_path, task(every(minutes=10))) as kept:
+        kept.store = Store(f"sqlite:///{tmp_path}/lost.db")  # it has no tables
+        await kept._wake("greet")
+        await asyncio.sleep(0)
+        kept.store.close()
+        assert "can't be used now" in str(kept.stop.reason)
+
+
 async def test_promise_21_after_downtime_one_catch_up_and_each_missed_slot_on_record(
     store: Store, clock: HandClock, tmp_path: Path
 ) -> None:
