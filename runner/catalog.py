@@ -5,8 +5,12 @@ from __future__ import annotations
 import asyncio
 import functools
 import json
+import math
 import os
-from dataclasses import dataclass, field
+import stat
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +29,7 @@ if TYPE_CHECKING:
 
 LOOK_S = 10.0  #: how long a module may take to be imported
 LOOK_MB = 512  #: memory it may use for that
+AGAIN_S = 60.0  #: before one that took too long is looked at again, since a busy machine may be why
 AT_ONCE = 4  #: modules looked at at the same time
 STEP_MS = 200  #: how often what the kernel told is asked for; each time costs a little
 POLL_S = 1.5  #: how often the folder is walked, where the kernel tells nothing
@@ -66,10 +71,11 @@ class Module:
     """What was found in one file."""
 
     file: str
-    signature: tuple[Any, ...]  #: of the file as it was when it was looked at
+    signature: tuple[Any, ...]  #: of the file, and of all it may import, as they were when it was looked at
     tasks: tuple[Declared, ...] = ()
     kinds: tuple[Kind, ...] = ()
     broken: Broken | None = None
+    again: float = math.inf  #: when to look once more, by the steady clock, though nothing changed
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,8 +139,8 @@ class Catalog:
     async def _scan(self) -> News:
         if self.is_halted():
             return News()
-        present = dict(self._files())
-        stale = [file for file, signature in present.items() if self._is_stale(file, signature)]
+        present, now = dict(self._files()), time.monotonic()
+        stale = [file for file, signature in present.items() if self._is_stale(file, signature, now)]
         gate = asyncio.Semaphore(AT_ONCE)
 
         async def look(file: str) -> Module:
@@ -151,25 +157,28 @@ class Catalog:
         self._index()
         return self._news(*before)
 
-    def _is_stale(self, file: str, signature: tuple[Any, ...]) -> bool:
+    def _is_stale(self, file: str, signature: tuple[Any, ...], now: float) -> bool:
         known = self._modules.get(file)
-        return known is None or known.signature != signature
+        return known is None or known.signature != signature or now >= known.again
 
     def _files(self) -> Iterator[tuple[str, tuple[Any, ...]]]:
-        """The modules that are there, each with what tells one state of it from another."""
-        every = sorted(_walk(self.folder, ""))
-        shared = tuple(signature for file, signature in every if not _is_module(file))
+        """The modules that are there, each with what tells one state of it, and of all it may import, from another."""
+        every = tuple(sorted(_walk(self.folder, "", frozenset())))
         for file, signature in every:
             if _is_module(file):
-                yield file, (signature, shared)
+                yield file, (signature, every)
 
     async def _look(self, file: str, signature: tuple[Any, ...]) -> Module:
+        if (legible := os.fsencode(file).decode("utf-8", "backslashreplace")) != file:
+            return Module(file, signature, broken=Broken(legible, None, "its name is no UTF-8; rename it"))
+        again = math.inf
         with seal.scratch(self.home) as scratch:
             async with self.children.fork(_unheard) as child:
                 try:
                     async with asyncio.timeout(LOOK_S):
                         report = await self._report(child, file, scratch)
                 except TimeoutError:
+                    again = time.monotonic() + AGAIN_S
                     report = {"op": "broken", "error": f"it was not imported within {LOOK_S:g} s"}
                 except RunError as error:
                     report = {"op": "broken", "error": str(error)}
@@ -177,7 +186,7 @@ class Catalog:
                     raise StoppedError(f"stopped while tasks/{file} was looked at")
                 if report is None:
                     report = {"op": "broken", "error": f"its import ended the process ({await child.ended})"}
-        return _module(file, signature, report, self.folder)
+        return replace(_module(file, signature, report, self.folder), again=again)
 
     async def _report(self, child: Child, file: str, scratch: Path) -> dict[str, Any] | None:
         await child.send(
@@ -233,7 +242,8 @@ class Catalog:
         """Scan whenever the folder changes, and each second where the kernel doesn't tell; yields what changed."""
         from watchfiles import awatch  # noqa: PLC0415 - only a runner that is up watches
 
-        self.folder.mkdir(parents=True, exist_ok=True)
+        if not self.folder.exists():
+            self.folder.mkdir(parents=True)
         poll = int(POLL_S * 1000)
         async for _ in awatch(
             self.folder, debounce=STEP_MS, step=STEP_MS, rust_timeout=poll, yield_on_timeout=True
@@ -242,19 +252,27 @@ class Catalog:
                 yield news
 
 
-def _walk(folder: Path, below: str) -> Iterator[tuple[str, tuple[Any, ...]]]:
+def _walk(
+    folder: Path, below: str, above: frozenset[tuple[int, int]]
+) -> Iterator[tuple[str, tuple[Any, ...]]]:
+    """The .py files; what can't be looked at is passed, and so is a link to one of the folders `above`."""
     try:
+        mine = folder.stat()
         entries = list(os.scandir(folder))
-    except FileNotFoundError:
+    except OSError:
+        return
+    here = (mine.st_dev, mine.st_ino)
+    if here in above:
         return
     for entry in entries:
         if entry.name.startswith((".", "__pycache__")):
             continue
-        if entry.is_dir():
-            yield from _walk(Path(entry.path), f"{below}{entry.name}/")
-        elif entry.name.endswith(".py"):
-            stat = entry.stat()
-            yield f"{below}{entry.name}", (stat.st_mtime_ns, stat.st_size, stat.st_ino)
+        with suppress(OSError):
+            found = entry.stat()
+            if stat.S_ISDIR(found.st_mode):
+                yield from _walk(Path(entry.path), f"{below}{entry.name}/", above | {here})
+            elif stat.S_ISREG(found.st_mode) and entry.name.endswith(".py"):
+                yield f"{below}{entry.name}", (found.st_mtime_ns, found.st_size, found.st_ino)
 
 
 def _is_module(file: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -146,6 +147,68 @@ async def test_a_kind_of_the_owners_is_known_by_its_schema_and_its_code(tmp_path
         assert kind.schema_["properties"] == {"text": {"title": "Text", "type": "string"}}
         assert kind.source == catalog.task("note").source
         assert catalog.kind("note.py", "other") is None
+
+
+async def test_what_cannot_be_looked_at_and_links_in_a_circle_are_passed(tmp_path: Path) -> None:
+    drop(tmp_path, "greet.py")
+    drop(tmp_path, "shop/prices.py")
+    tasks = tmp_path / "tasks"
+    (tasks / "dangling.py").symlink_to(tmp_path / "nowhere.py")
+    (tasks / "itself.py").symlink_to(tasks / "itself.py")
+    (tasks / "loop").symlink_to(".")
+    (tasks / "shop" / "up").symlink_to(tasks)
+    os.mkfifo(tasks / "pipe.py")
+    async with opened(tmp_path) as catalog:
+        await catalog.scan()
+        assert (list(catalog.tasks), catalog.broken) == (["greet", "prices"], {})
+
+
+async def test_tasks_that_are_a_file_are_no_tasks(tmp_path: Path) -> None:
+    (tmp_path / "tasks").write_text("a file")
+    async with opened(tmp_path) as catalog:
+        assert not await catalog.scan()
+
+
+async def test_a_name_that_is_no_utf_8_is_broken_and_said_with_escapes(tmp_path: Path) -> None:
+    drop(tmp_path, "greet.py")
+    drop(tmp_path, os.fsdecode(b"\xff.py"), "")
+    async with opened(tmp_path) as catalog:
+        (broken,) = (await catalog.scan()).broken
+        assert str(broken) == "tasks/\\xff.py: its name is no UTF-8; rename it"
+        assert list(catalog.tasks) == ["greet"]
+
+
+async def test_a_change_in_another_task_module_is_a_change_in_those_that_import_it(tmp_path: Path) -> None:
+    drop(tmp_path, "words.py", "WORD = 'a'\n" + GOOD.format(name="words"))
+    drop(tmp_path, "greet.py", "from words import WORD\n" + GOOD.format(name="greet"))
+    drop(tmp_path, "other.py")
+    async with opened(tmp_path) as catalog:
+        await catalog.scan()
+        before = catalog.task("greet").source
+        drop(tmp_path, "words.py", "WORD = 'longer'\n" + GOOD.format(name="words"))
+        assert [task.name for task in (await catalog.scan()).loaded] == ["greet", "words"]
+        assert catalog.task("greet").source != before
+
+
+async def test_a_module_that_took_too_long_is_looked_at_again_though_it_did_not_change(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(catalogs, "LOOK_S", 0.5)
+    waits = "import pathlib\nwhile not pathlib.Path(__file__).with_name('go').exists(): pass\n"
+    drop(tmp_path, "greet.py", waits + GOOD.format(name="greet"))
+    async with opened(tmp_path) as catalog:
+        await catalog.scan()
+        drop(tmp_path, "go", "")
+        monkeypatch.setattr(catalogs, "LOOK_S", 10.0)
+        assert not await catalog.scan()  # not yet: that would be hammering
+    monkeypatch.setattr(catalogs, "AGAIN_S", 0.0)
+    (tmp_path / "tasks" / "go").unlink()
+    monkeypatch.setattr(catalogs, "LOOK_S", 0.5)
+    async with opened(tmp_path) as catalog:
+        assert (await catalog.scan()).broken
+        drop(tmp_path, "go", "")
+        monkeypatch.setattr(catalogs, "LOOK_S", 10.0)
+        assert [task.name for task in (await catalog.scan()).loaded] == ["greet"]
 
 
 async def test_a_module_saved_while_watching_is_found(tmp_path: Path) -> None:
