@@ -19,7 +19,7 @@ from pydantic import (
     field_validator,
     model_validator,
 )
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import BaseSettings, InitSettingsSource, NoDecode, SettingsConfigDict
 
 from runner.errors import SettingsError
 
@@ -96,8 +96,10 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """The environment, then `.env`, then `runner.toml`."""
-        return env_settings, dotenv_settings, init_settings
+        """The folder as it was found; for all else the environment, then `.env`, then `runner.toml`."""
+        given = init_settings() if isinstance(init_settings, InitSettingsSource) else {}
+        found = InitSettingsSource(settings_cls, {"home": given.get("home", Path())})
+        return found, env_settings, dotenv_settings, init_settings
 
     @field_validator(
         "anthropic_api_key", "anthropic_base_url", "daily_budget_usd", "telegram_token", mode="before"
@@ -142,8 +144,10 @@ class Settings(BaseSettings):
 
     @property
     def database(self) -> str:
-        """Where the store is."""
-        return self.database_url or f"sqlite:///{self.home / '.runner' / 'store.db'}"
+        """Where the store is; a path in it that is relative begins at the project."""
+        scheme, sign, name = (self.database_url or "sqlite:///.runner/store.db").partition(":///")
+        is_relative = sign and name and not name.startswith(("/", ":", "file:"))
+        return f"{scheme}:///{self.home / name}" if is_relative else self.database_url
 
     @property
     def approvals(self) -> dict[str, int]:
@@ -162,10 +166,12 @@ def home() -> Path:
 
 def load(folder: Path | None = None) -> Settings:
     """The settings of the project in `folder`, None being `home()`; raises `SettingsError` in the owner's words."""
-    folder = folder or home()
+    folder = (folder or home()).absolute()
     table = _toml(folder / FILE)
     try:
         return Settings(_env_file=folder / ".env", home=folder, **table)  # type: ignore[call-arg]
+    except (OSError, UnicodeError) as error:
+        raise SettingsError(f".env can't be read: {error}") from error
     except ValidationError as error:
         first = error.errors()[0]
         name, *inner = (str(part) for part in first["loc"]) if first["loc"] else ("reviewers",)

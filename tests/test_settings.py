@@ -69,6 +69,36 @@ def test_the_project_is_the_working_directory_unless_runner_home_says_otherwise(
     assert str(settings.home()) == "/"
 
 
+@pytest.mark.parametrize("value", ["", ".", "elsewhere", "/somewhere/else"])
+def test_the_project_is_the_folder_that_was_found_whatever_the_environment_or_dotenv_call_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: str
+) -> None:
+    (tmp_path / ".env").write_text("RUNNER_HOME=/another/project\n")
+    assert settings.load(tmp_path).home == tmp_path
+    monkeypatch.setenv("RUNNER_HOME", value)
+    found = settings.load(tmp_path)
+    assert (found.home, found.database) == (tmp_path, f"sqlite:///{tmp_path}/.runner/store.db")
+
+
+def test_a_relative_home_or_database_is_made_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "project").mkdir()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("RUNNER_HOME", "project")
+    for url, whole in {
+        "sqlite:///x.db": f"sqlite:///{tmp_path}/project/x.db",
+        "sqlite:////data/x.db": "sqlite:////data/x.db",
+        "sqlite:///:memory:": "sqlite:///:memory:",
+    }.items():
+        monkeypatch.setenv("RUNNER_DATABASE_URL", url)
+        assert settings.load().database == whole
+
+
+def test_a_dotenv_that_is_no_utf_8_is_said(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_bytes(b"RUNNER_MODEL=\xff\n")
+    with pytest.raises(SettingsError, match=r"\.env can't be read: .* can't decode"):
+        settings.load(tmp_path)
+
+
 def test_the_phone_is_set_in_the_environment_and_in_tables(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
