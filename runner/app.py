@@ -97,7 +97,8 @@ class App:
         `AlreadyRunningError`, `StoreError` or `JournalError` when it can't begin.
         """
         with ExitStack() as stack:
-            stack.enter_context(lock.hold(self.state_folder / "lock"))
+            self.state_folder.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(lock.hold(self.settings.lock))
             self._open(stack)
             self.children.start()
             try:

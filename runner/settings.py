@@ -150,6 +150,14 @@ class Settings(BaseSettings):
         return f"{scheme}:///{self.home / name}" if is_relative else self.database_url
 
     @property
+    def lock(self) -> Path:
+        """What the one runner of the store holds: beside the database, whichever project names that."""
+        name = self.database.partition(":///")[2].partition("?")[0]
+        if not name or name.startswith((":", "file:")):
+            return self.home / ".runner" / "lock"
+        return Path(f"{Path(name).resolve()}.lock")
+
+    @property
     def approvals(self) -> dict[str, int]:
         """How many different people must say yes, for each kind that the owner made a rule for."""
         return {name: rule.approvals for name, rule in self.kinds.items()}

@@ -20,6 +20,7 @@ import pytest
 from modules import note
 
 from runner import lock
+from runner.app import App
 from runner.errors import AlreadyRunningError, StoppedError, StoreError
 from runner.gate import State
 from runner.journal import verify
@@ -37,12 +38,28 @@ KILLS = 20
 
 
 async def test_promise_25_a_second_runner_refuses_and_names_the_first(tmp_path: Path) -> None:
+    held = load(tmp_path).lock
     async with rehearsal(tmp_path):
-        assert lock.holder(tmp_path / ".runner" / "lock") == os.getpid()
+        assert lock.holder(held) == os.getpid()
         with pytest.raises(AlreadyRunningError, match=f"process {os.getpid()}"):
             async with rehearsal(tmp_path):
                 pass
-    assert lock.holder(tmp_path / ".runner" / "lock") is None
+    assert lock.holder(held) is None
+
+
+async def test_promise_25_two_projects_that_share_a_store_have_one_runner(tmp_path: Path) -> None:
+    known = []
+    for name in ("one", "two"):
+        (tmp_path / name / "tasks").mkdir(parents=True)
+        (tmp_path / name / "runner.toml").write_text(f"database_url = 'sqlite:///{tmp_path}/shared.db'\n")
+        known.append(load(tmp_path / name))
+    async with App(known[0]).up():
+        assert lock.holder(known[1].lock) == os.getpid()
+        with pytest.raises(AlreadyRunningError, match=f"process {os.getpid()}"):
+            async with App(known[1]).up():
+                pass
+    async with App(known[1]).up():
+        assert lock.holder(known[0].lock) == os.getpid()
 
 
 async def test_a_saved_module_is_scheduled_a_changed_one_replaced_a_removed_one_unscheduled(

@@ -198,7 +198,7 @@ def revise(draft: str, digest: str | None, feedback: str) -> None:
         sheet = project.desk.sheet(draft)
         seen = _named(sheet, digest) if digest else sheet.held.digest
         run = project.desk.revise(sheet.held.id, seen, me(), feedback)
-        is_up = lock.holder(project.settings.home / ".runner" / "lock")
+        is_up = lock.holder(project.settings.lock)
     later = "" if is_up else "; it begins when the runner is up: runner up"
     click.echo(f"{sheet.held.id} is being revised by run {run}{later}")
 

@@ -181,7 +181,7 @@ def status(*, wants_json: bool) -> None:
             unsent = phone.count_waiting(connection)
         reason = sight(home / "STOP") or (latch.reason if latch else None)
         state = {
-            "up": lock.holder(home / ".runner" / "lock"),
+            "up": lock.holder(project.settings.lock),
             "stopped": reason,
             "running": under_way,
             "drafts": counted,

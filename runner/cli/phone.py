@@ -33,7 +33,7 @@ def link(*, take_over: bool) -> None:
     from runner import lock
 
     known = settings()
-    if lock.holder(known.home / ".runner" / "lock") and known.telegram_token is not None:
+    if lock.holder(known.lock) and known.telegram_token is not None:
         raise RunnerError(
             "the runner that is up reads this bot's messages; stop it for a moment (Ctrl-C) first"
         )

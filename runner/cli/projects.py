@@ -207,7 +207,7 @@ async def _try_seal(known: Settings) -> list[Tried]:
 def _look_at_runner(known: Settings) -> str:
     from runner import lock
 
-    pid = lock.holder(known.home / ".runner" / "lock")
+    pid = lock.holder(known.lock)
     return f"up, process {pid}" if pid else "not up; start it: runner up"
 
 

@@ -95,7 +95,7 @@ def run(task: str) -> int:
     from runner import lock
 
     known = settings()
-    if lock.holder(known.home / ".runner" / "lock"):
+    if lock.holder(known.lock):
         return asyncio.run(_hand_over(task))
     return asyncio.run(_run_alone(known, task))
 
@@ -111,8 +111,7 @@ async def _hand_over(task: str) -> int:
         with written(project.store, project.settings.home):
             number = submit(project.store, project.desk.stop, found, task)
         click.echo(f"run {number} of {task}: handed to the runner that is up")
-        lock_file = project.settings.home / ".runner" / "lock"
-        await _ended(project.store, number, lambda: lock.holder(lock_file) is not None)
+        await _ended(project.store, number, lambda: lock.holder(project.settings.lock) is not None)
         return _report(project.store, number)
 
 
