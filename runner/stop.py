@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 GRACE_S = 10.0  #: how long a delivery that has begun may take to learn its outcome after STOP
+REASON_MAX = 500  #: characters of a reason that are kept
+READ_MAX = 65_536  #: bytes of the file that are read
 SIGNATURE = "-- written by `runner stop`; `runner resume` takes it away"
 
 
@@ -83,9 +86,19 @@ def sight(path: Path) -> str | None:
     return _text(path)
 
 
+def _read(path: Path) -> str:
+    """What is written there; nothing when it is no file. Never waits, as for the other end of a pipe."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    try:
+        is_file = stat.S_ISREG(os.fstat(descriptor).st_mode)
+        return os.read(descriptor, READ_MAX).decode("utf-8", "replace") if is_file else ""
+    finally:
+        os.close(descriptor)
+
+
 def _text(path: Path) -> str:
     try:
-        lines = path.read_text(encoding="utf-8", errors="replace")[:500].splitlines()
+        lines = _read(path)[:REASON_MAX].splitlines()
     except OSError:
         lines = []
     return next(
@@ -99,14 +112,14 @@ def write(path: Path, reason: str) -> None:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
     except FileExistsError:
         return
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(f"{reason or 'stopped by its owner'}\n{SIGNATURE}\n")
+    with os.fdopen(descriptor, "w", encoding="utf-8", errors="replace") as file:
+        file.write(f"{reason[:REASON_MAX] or 'stopped by its owner'}\n{SIGNATURE}\n")
 
 
 def remove_ours(path: Path) -> bool:
     """Take the STOP file away if the runner wrote it; whether none is left."""
     try:
-        if SIGNATURE in path.read_text(encoding="utf-8", errors="replace"):
+        if SIGNATURE in _read(path):
             path.unlink()
     except FileNotFoundError:
         return sight(path) is None

@@ -203,6 +203,27 @@ def test_stop_and_resume_work_with_no_runner_up(tmp_path: Path) -> None:
     assert json.loads(runner(tmp_path, "status", "--json"))["stopped"] == "mine"
 
 
+def test_stop_takes_every_word_and_shows_what_it_stopped(tmp_path: Path) -> None:
+    (tmp_path / "tasks").mkdir()
+    reasons = {
+        "--now -x please": "--now -x please",
+        "a \x1b]0;pwned\x07 b": "a \\x1b]0;pwned\\x07 b",
+        "\udcff": "?",
+        "why --help": "why --help",
+    }
+    for typed, shown in reasons.items():
+        told = runner(tmp_path, "stop", *typed.split(" "))
+        assert f"STOP: {shown}. Nothing in {tmp_path} runs" in told
+        (tmp_path / "STOP").unlink()
+    assert "Usage" in runner(tmp_path, "stop", "--help")
+    assert not (tmp_path / "STOP").exists()
+
+
+def test_stop_claims_nothing_where_there_is_no_project(tmp_path: Path) -> None:
+    assert f"no project in {tmp_path}, so nothing was stopped" in runner(tmp_path, "stop", code=2)
+    assert not (tmp_path / "STOP").exists()
+
+
 async def test_a_run_on_demand_is_carried_out_with_no_runner_up(tmp_path: Path) -> None:
     (tmp_path / "tasks").mkdir()
     (tmp_path / "tasks" / "note.py").write_text(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -47,6 +48,8 @@ def test_promise_16_whatever_is_called_stop_stops(tmp_path: Path) -> None:
         "dangling": lambda path: path.symlink_to(tmp_path / "nowhere"),
         "binary": lambda path: path.write_bytes(b"\xff\x00"),
         "empty": Path.touch,
+        "pipe": os.mkfifo,
+        "endless": lambda path: path.symlink_to("/dev/zero"),
     }
     for name, make in makers.items():
         (tmp_path / name).mkdir()
@@ -73,3 +76,13 @@ def test_a_stop_of_ours_is_taken_away_by_resume_and_no_other(tmp_path: Path) -> 
     path.unlink()
     path.mkdir()
     assert not stop.remove_ours(path)
+    path.rmdir()
+    os.mkfifo(path)
+    assert not stop.remove_ours(path)
+
+
+def test_a_reason_that_is_no_utf_8_or_very_long_stops_and_is_ours(tmp_path: Path) -> None:
+    path = tmp_path / "STOP"
+    stop.write(path, "\udcff" + "a" * 100_000)
+    assert str(stop.sight(path)).startswith("?aaa")
+    assert stop.remove_ours(path)

@@ -7,8 +7,8 @@ import click
 from runner.cli.project import me, opened
 
 
-@click.command()
-@click.argument("reason", nargs=-1)
+@click.command(context_settings={"ignore_unknown_options": True})
+@click.argument("reason", nargs=-1, type=click.UNPROCESSED)
 def stop(reason: tuple[str, ...]) -> int:
     """Halt everything, now: no run, no delivery, every child killed, approvals not yet begun void.
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from runner import settings as settings_room
+from runner.cli import MARKS
 from runner.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ class Project:
 def settings() -> Settings:
     """The settings of the project in this folder; raises `SettingsError` where there is no project."""
     home = settings_room.home()
-    if not any((home / name).exists() for name in ("tasks", settings_room.FILE, ".runner")):
+    if not any((home / mark).exists() for mark in MARKS):
         raise SettingsError(
             f"there is no project in {home}; go to its folder, set RUNNER_HOME, or begin one: runner init"
         )
