@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from modules import note
 
+from runner.cli import commands
 from runner.rehearsal.claude import StandInClaude
 from runner.testing import rehearsal
 
@@ -356,6 +357,70 @@ def test_what_cannot_be_read_is_named(tmp_path: Path, name: str, text: str, told
     assert told in done.stderr
     assert "Traceback" not in done.stderr
     assert done.returncode in {1, 2}
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "told"),
+    [
+        (("costs", "--days", "99999999999"), 2, "is not in the range"),
+        (("runs", "--limit", "9" * 30), 2, "is not in the range"),
+        (("pause", "x\x1b]0;pwned\x07"), 4, "no task"),
+    ],
+)
+def test_numbers_beyond_measure_and_control_characters_are_answered_in_words(
+    tmp_path: Path, words: tuple[str, ...], code: int, told: str
+) -> None:
+    (tmp_path / "tasks").mkdir()
+    said = runner(tmp_path, *words, code=code)
+    assert told in said
+    assert "\x1b" not in said
+
+
+@pytest.mark.parametrize("url", ["foo", "sqlitefoo", "sqlite+nothing:///x.db", "mysql://u:p@h/d"])
+def test_a_database_that_cannot_be_meant_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    (tmp_path / "tasks").mkdir()
+    monkeypatch.setattr("test_cli.environment", lambda: {**os.environ, "RUNNER_DATABASE_URL": url})
+    assert "RUNNER_DATABASE_URL" in runner(tmp_path, "status", code=1)
+
+
+def test_a_state_folder_that_is_a_file_is_said(tmp_path: Path) -> None:
+    (tmp_path / "tasks").mkdir()
+    (tmp_path / ".runner").touch()
+    for words in (("status",), ("run", "note"), ("up",)):
+        assert "runner: " in runner(tmp_path, *words, code=1)
+
+
+async def test_text_that_is_no_utf_8_is_refused_in_words_and_changes_nothing(tmp_path: Path) -> None:
+    (draft,) = await with_drafts(tmp_path)
+    (tmp_path / "binary").write_bytes(b"\xff\xfe")
+    assert "no UTF-8 text" in runner(tmp_path, "edit", draft, "--file", "text=binary", code=2)
+    assert "no UTF-8 text" in runner(tmp_path, "reject", draft, "--reason", "\udcff", code=1)
+    assert [row["state"] for row in listed(tmp_path, "pending")] == ["pending"]
+
+
+def test_a_terminal_escape_of_a_broken_module_does_not_reach_the_terminal(tmp_path: Path) -> None:
+    (tmp_path / "tasks").mkdir()
+    (tmp_path / "tasks" / "evil.py").write_text("raise ValueError('\\x1b]0;pwned\\x07')\n")
+    for words in (("check",), ("doctor",), ("run", "evil"), ("tasks",)):
+        told = runner(tmp_path, *words, code=4 if words[0] == "run" else 0 if words[0] == "tasks" else 1)
+        assert "pwned" in told
+        assert "\x1b" not in told
+
+
+def test_a_fault_of_the_runner_itself_is_a_sentence_and_its_traceback_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / ".runner").mkdir()
+    monkeypatch.setenv("RUNNER_HOME", str(tmp_path))
+    monkeypatch.setattr(sys, "argv", ["runner", "status"])
+    monkeypatch.setitem(commands.Commands.rooms, "status", "nowhere")  # a command that can't be imported
+    assert commands.run() == 1
+    told = capsys.readouterr().err
+    assert "a fault of the runner itself: ModuleNotFoundError" in told
+    assert "Traceback" not in told
+    assert "Traceback" in (tmp_path / ".runner" / "fault.txt").read_text()
 
 
 def test_the_tour_walks_the_whole_way_by_itself(tmp_path: Path) -> None:

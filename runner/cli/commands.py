@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import sys
+import traceback
 from importlib import import_module
 from typing import ClassVar
 
@@ -75,19 +77,56 @@ def cli() -> None:
 
 
 def run() -> int:
-    """Run the command line; every owner's mistake ends in a sentence, never in a traceback."""
+    """Run the command line; whatever goes wrong ends in a sentence, never in a traceback."""
     try:
         code = cli.main(standalone_mode=False)
-    except click.exceptions.Abort:
-        click.echo("runner: broken off; nothing more was done", err=True)
-        return 1
     except click.ClickException as error:
-        error.show()
-        return error.exit_code
-    except RunnerError as error:
-        click.echo(f"runner: {error}", err=True)
-        return error.exit_code
+        text = io.StringIO()
+        error.show(text)
+        return _say(text.getvalue().rstrip(), error.exit_code)
     except BrokenPipeError:
         sys.stderr.close()  # whoever read our output has gone; nobody is left to complain to
         return 1
+    except Exception as error:  # noqa: BLE001 - a traceback is for whoever mends it, not for the owner
+        return _say(f"runner: {_told(error)}", error.exit_code if isinstance(error, RunnerError) else 1)
     return code if isinstance(code, int) else 0
+
+
+def _say(words: str, code: int) -> int:
+    from runner.draft import visible
+
+    click.echo(visible(words), err=True)
+    return code
+
+
+def _told(error: Exception) -> str:
+    """What went wrong, in words; a mistake of ours is called that."""
+    match error:
+        case RunnerError():
+            return str(error)
+        case click.exceptions.Abort():
+            return "broken off; nothing more was done"
+        case OSError():
+            return f"{error.filename or 'the system'}: {error.strerror or error}"
+        case UnicodeError():
+            return f"something that was typed or read is no UTF-8 text: {error}"
+        case OverflowError() | ValueError():
+            return f"a value can't be used: {error}"
+    return _fault(error)
+
+
+def _fault(error: Exception) -> str:
+    """What to say of a mistake of ours; how it came about is kept in a file."""
+    from runner.settings import home
+
+    words = f"a fault of the runner itself: {type(error).__name__}: {error}; please report it"
+    text = "".join(traceback.format_exception(error))
+    try:
+        path = home() / ".runner" / "fault.txt"
+        path.unlink(missing_ok=True)
+        with path.open("x", encoding="utf-8", errors="backslashreplace") as file:
+            path.chmod(0o600)
+            file.write(text)
+    except OSError:
+        return words
+    return f"{words}, with {path}"

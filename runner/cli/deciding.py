@@ -246,6 +246,8 @@ def _from_file(pair: str) -> str:
             return f"{name}={file.read()}"
     except OSError as error:
         raise click.BadParameter(f"{path}: {error.strerror}", param_hint="--file") from error
+    except UnicodeError as error:
+        raise click.BadParameter(f"{path}: it is no UTF-8 text", param_hint="--file") from error
 
 
 @click.command()

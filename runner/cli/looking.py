@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 SLOTS = 3  #: of each task that are listed
 FOLLOW_S = 0.2
+MOST = 1_000_000  #: runs that can be listed
+DAYS_MOST = 36_500  #: that can be looked back
 
 
 async def read_catalog(home: Path) -> Catalog:
@@ -128,7 +130,7 @@ def _local(project: Project, at: str | None) -> str:
 @click.command(name="runs")
 @as_json
 @click.option("--task", help="Only of this task.")
-@click.option("--limit", default=20, show_default=True, help="At most so many.")
+@click.option("--limit", type=click.IntRange(1, MOST), default=20, show_default=True, help="At most so many.")
 def runs(*, wants_json: bool, task: str | None, limit: int) -> None:
     """List the newest runs: status, length, cost."""
     from runner.store import runs as room
@@ -273,7 +275,9 @@ def verify(*, wants_json: bool) -> int:
 
 
 @click.command()
-@click.option("--days", default=30, show_default=True, help="Over so many days.")
+@click.option(
+    "--days", type=click.IntRange(1, DAYS_MOST), default=30, show_default=True, help="Over so many days."
+)
 @click.option("--by", type=click.Choice(["task", "day"]), default="task", show_default=True)
 @as_json
 def costs(*, days: int, by: str, wants_json: bool) -> None:

@@ -11,6 +11,7 @@ import click
 
 from runner import settings as settings_room
 from runner.cli.project import as_json, settings, show
+from runner.draft import visible
 from runner.errors import RunnerError
 
 if TYPE_CHECKING:
@@ -68,9 +69,9 @@ def check(*, wants_json: bool) -> int:
 
     def otherwise() -> None:
         for each in found.broken.values():
-            click.echo(str(each))
+            click.echo(visible(str(each)))
         for words in _unset(known, found):
-            click.echo(words)
+            click.echo(visible(words))
         click.echo(f"{len(found.tasks)} tasks are sound, {len(broken)} modules are broken")
 
     show({"tasks": sorted(found.tasks), "broken": broken}, wants_json=wants_json, otherwise=otherwise)
@@ -93,15 +94,15 @@ def doctor() -> int:
     try:
         known = settings()
     except SettingsError as error:
-        click.echo(f"✗ settings: {error}")
+        click.echo(f"✗ settings: {visible(str(error))}")
         return error.exit_code
     problems = 0
     for name, look in _LOOKS.items():
         try:
-            click.echo(f"✓ {name}: {look(known)}")
-        except (RunnerError, OSError) as error:
+            click.echo(f"✓ {name}: {visible(look(known))}")
+        except (RunnerError, OSError, ValueError) as error:
             problems += 1
-            click.echo(f"✗ {name}: {error}")
+            click.echo(f"✗ {name}: {visible(str(error))}")
     return 1 if problems else 0
 
 

@@ -52,11 +52,15 @@ async def _up(known: Settings) -> None:
 
 
 def _greeting(app: App) -> list[str]:
+    from runner.draft import visible
     from runner.review.console.board import outlook
     from runner.worker.sealing.report import report
 
     known, tasks = app.settings, app.catalog.tasks
-    lines = [f"runner: {known.home} ({known.timezone})", *outlook(tasks, known.zone, app.store.clock.now())]
+    lines = [
+        f"runner: {visible(str(known.home))} ({known.timezone})",
+        *outlook(tasks, known.zone, app.store.clock.now()),
+    ]
     if known.daily_budget_usd is None:
         lines.append("No day is bounded in what it may cost; set daily_budget_usd in runner.toml.")
     else:

@@ -21,7 +21,7 @@ from sqlalchemy import (
     select,
     text,
 )
-from sqlalchemy.exc import DatabaseError, OperationalError
+from sqlalchemy.exc import ArgumentError, DatabaseError, OperationalError
 
 from runner.clock import Clock, stamp
 from runner.errors import StoreError
@@ -177,11 +177,13 @@ def _nobody() -> None:
 
 
 def _engine(url: str) -> Engine:
-    if not url.startswith("sqlite"):
-        raise StoreError(f"RUNNER_DATABASE_URL={make_url(url)!r}: only sqlite:///… works so far")
-    engine = create_engine(
-        url, connect_args={"timeout": BUSY_MS / 1000, "check_same_thread": False}, pool_use_lifo=True
-    )
+    arguments = {"timeout": BUSY_MS / 1000, "check_same_thread": False}
+    try:
+        if not url.startswith("sqlite"):
+            raise StoreError(f"RUNNER_DATABASE_URL={make_url(url)!r}: only sqlite:///… works so far")
+        engine = create_engine(url, connect_args=arguments, pool_use_lifo=True)
+    except ArgumentError as error:
+        raise StoreError("RUNNER_DATABASE_URL is no address of a database; write sqlite:///…") from error
 
     @event.listens_for(engine, "connect")
     def prepare(connection: Any, record: Any) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.text import Text
 
+from runner.draft import visible
 from runner.errors import RunnerError
 from runner.gate import State
 from runner.review.console import editing
@@ -70,13 +71,13 @@ class Attendant:
         self._is_asking = True
         self.console.print(Text(f"\n{sheet.rendering}\n"), soft_wrap=True)
         if sheet.note:
-            self.console.print(Text(f"note: {sheet.note}", "yellow"))
+            self.console.print(Text(f"note: {visible(sheet.note)}", "yellow"))
         try:
             return await self._obey(sheet, await self._line(self._choices()))
         except EOFError:
             return False
         except RunnerError as error:
-            self.console.print(Text(str(error), "red"))
+            self.console.print(Text(visible(str(error)), "red"))
             return True
         finally:
             self._is_asking = False

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from runner.clock import parse
+from runner.draft import visible
 from runner.review.console.lines import STYLES, line
 from runner.schedule import upcoming
 
@@ -82,7 +83,7 @@ class Board:
             following = f"{slot.astimezone(self._zone):%a %d %b %H:%M:%S}" if slot else "on demand"
             waiting = len(self._waiting.get(task.name, ()))
             cells = (task.name, following, self._last.get(task.name, "not yet"), str(waiting or ""))
-            table.add_row(*(Text(cell) for cell in cells))
+            table.add_row(*(Text(visible(cell)) for cell in cells))
         return table
 
 
@@ -92,5 +93,7 @@ def outlook(tasks: Mapping[str, Declared], zone: ZoneInfo, now: datetime) -> lis
     for task in tasks.values():
         slot = next(upcoming(task.triggers, now, zone), None)
         following = f", next {slot.astimezone(zone):%a %d %b %H:%M}" if slot else ""
-        lines.append(f"  {task.name}: {task.schedule}{following}; at most ${task.limits.budget:.2f} a run")
+        lines.append(
+            f"  {visible(task.name)}: {task.schedule}{following}; at most ${task.limits.budget:.2f} a run"
+        )
     return lines
