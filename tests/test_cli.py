@@ -159,6 +159,19 @@ async def test_approving_shows_all_and_needs_a_yes_or_the_digest(tmp_path: Path)
     assert "no draft 'zz'" in runner(tmp_path, "show", "zz", code=4)
 
 
+async def test_an_hour_that_has_passed_or_never_comes_is_refused(tmp_path: Path) -> None:
+    (draft,) = await with_drafts(tmp_path)
+    digest = listed(tmp_path, "show", draft)["digest"]
+    for hour, told in {
+        "2020-01-01T09:00": "Wed 01 Jan 2020",
+        "0001-01-01T00:00+14:00": "no hour",
+        "9999-12-31T23:59-14:00": "no hour",
+        "-": "no hour",
+    }.items():
+        assert told in runner(tmp_path, "approve", draft, "--digest", digest, "--at", hour, code=2)
+    assert listed(tmp_path, "show", draft)["state"] == "pending"
+
+
 async def test_a_draft_is_edited_rejected_revised_and_withdrawn(tmp_path: Path) -> None:
     first, second, third = await with_drafts(tmp_path, 3)
     assert "nothing was changed" in runner(tmp_path, "edit", first, "--set", "text=hello 0")

@@ -129,11 +129,7 @@ def approve(draft: str, digest: str | None, hour: str | None) -> None:
     if not is_enough:
         click.echo(f"your yes to {sheet.held.id} is on record; it needs another person's too")
         return
-    when = (
-        f"; it goes out at {not_before.astimezone(project.settings.zone):%a %d %b %H:%M}"
-        if not_before
-        else ""
-    )
+    when = f"; it goes out at {_said(project, not_before)}" if not_before else ""
     click.echo(f"approved {sheet.held.id}{when}. To take that back: runner undo {sheet.held.id}")
 
 
@@ -157,14 +153,25 @@ def _seen(sheet: Sheet, question: str) -> str:
     return sheet.held.digest
 
 
+def _said(project: Project, hour: datetime) -> str:
+    """The hour as its owner would say it; with the year, unless it is this one."""
+    zone = project.settings.zone
+    there, today = hour.astimezone(zone), project.store.clock.now().astimezone(zone)
+    return f"{there:%a %d %b %H:%M}" if there.year == today.year else f"{there:%a %d %b %Y %H:%M}"
+
+
 def _hour(project: Project, text: str) -> datetime:
+    """The hour that is meant; one that has passed is a mistake, for then the draft would go out at once."""
     zone, now = project.settings.zone, project.store.clock.now()
     try:
         if "T" in text or "-" in text:
             found = datetime.fromisoformat(text)
-            return (found if found.tzinfo else found.replace(tzinfo=zone)).astimezone(UTC)
+            hour = (found if found.tzinfo else found.replace(tzinfo=zone)).astimezone(UTC)
+            if hour <= now:
+                raise click.BadParameter(f"{_said(project, hour)} has passed", param_hint="--at")
+            return hour
         clock = datetime.strptime(text, "%H:%M").time()  # noqa: DTZ007 - a time of day has no zone yet
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise click.BadParameter(
             f"{text!r} is no hour; write 09:00 or 2026-12-24T09:00", param_hint="--at"
         ) from error
