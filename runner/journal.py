@@ -74,7 +74,10 @@ class Journal:
             return False
         except OSError as error:
             raise JournalError(f"the journal in {self.folder} can't be written: {error.strerror}") from error
-        self._resume()
+        try:
+            self._resume()
+        except OSError as error:
+            raise JournalError(f"the journal in {self.folder} can't be read: {error.strerror}") from error
         return True
 
     def _resume(self) -> None:
@@ -165,11 +168,16 @@ def _number(line: bytes) -> int | None:
         seq = orjson.loads(line)["seq"]
     except (ValueError, KeyError, TypeError):
         return None
-    return seq if isinstance(seq, int) else None
+    return seq if type(seq) is int and seq > 0 else None
 
 
 def files(folder: Path) -> list[Path]:
     """The journal's files, oldest first."""
+    return [path for path in _named(folder) if path.is_file()]
+
+
+def _named(folder: Path) -> list[Path]:
+    """Whatever is called like a file of the journal."""
     return sorted(folder.glob("[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9].jsonl"))
 
 
@@ -196,8 +204,12 @@ class Verdict:
 def verify(folder: Path) -> Verdict:
     """Read every line and its chain, across files; problems are listed, nothing is changed."""
     verdict = Verdict()
-    for path in files(folder):
-        lines = path.read_bytes().split(b"\n")
+    for path in _named(folder):
+        try:
+            lines = path.read_bytes().split(b"\n")
+        except OSError as error:
+            verdict.problems.append(Problem(path.name, 0, f"it can't be read: {error.strerror}"))
+            continue
         for number, line in enumerate(lines, 1):
             if line:
                 reason = _judge(verdict, line, following=lines[number : number + 1])
@@ -216,9 +228,12 @@ def _judge(verdict: Verdict, line: bytes, following: list[bytes]) -> str:
         return "" if not following or following == [mark] else "it is no JSON, and no crash explains that"
     if entry == {TORN: True}:
         return ""
-    seq, prev = entry.get("seq"), entry.get("prev")
-    last, head = verdict.head
     verdict.lines += 1
+    seq = _number(line)
+    if seq is None:
+        return "it is no event"
+    prev = entry.get("prev")
+    last, head = verdict.head
     verdict.first = verdict.first or seq
     verdict.head = (seq, hashlib.sha256(line).hexdigest())
     if not last:
@@ -243,5 +258,5 @@ def entries(folder: Path, place: Place = ("", 0)) -> Iterator[tuple[Place, dict[
                 if not line.endswith(b"\n"):
                     break  # it is being written, or torn
                 read += len(line)
-                if _number(line) is not None:
-                    yield (path.stem, read), orjson.loads(line)
+                if _number(line) is not None and {"ts", "event"} <= (entry := orjson.loads(line)).keys():
+                    yield (path.stem, read), entry

@@ -89,6 +89,26 @@ def test_promise_23_a_line_changed_dropped_or_moved_is_found(store: Store, tmp_p
     assert not verify(tmp_path / "logs").problems
 
 
+@pytest.mark.parametrize("alien", [b"5", b"[]", b'"x"', b"null", b'{"seq": "7"}', b'{"seq": true}', b"{}"])
+def test_a_line_that_is_no_event_is_found_and_passed(store: Store, tmp_path: Path, alien: bytes) -> None:
+    path = filled(store, tmp_path / "logs")
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join([*lines[:2], alien + b"\n", *lines[2:]]))
+    (problem,) = verify(tmp_path / "logs").problems
+    assert (problem.line, problem.what) == (3, "it is no event")
+    assert [entry["seq"] for _, entry in entries(tmp_path / "logs")] == [1, 2, 3, 4, 5]
+    filled(store, tmp_path / "logs", 1)
+
+
+def test_a_folder_that_is_called_like_a_file_of_the_journal_is_found(store: Store, tmp_path: Path) -> None:
+    filled(store, tmp_path / "logs")
+    (tmp_path / "logs" / "2027-01-01.jsonl").mkdir()
+    (problem,) = verify(tmp_path / "logs").problems
+    assert (problem.file, problem.what) == ("2027-01-01.jsonl", "it can't be read: Is a directory")
+    assert len(list(entries(tmp_path / "logs"))) == 5
+    filled(store, tmp_path / "logs", 1)
+
+
 def test_one_process_at_a_time_writes_it(store: Store, tmp_path: Path) -> None:
     journal = opened(store, tmp_path / "logs")
     assert not Journal(tmp_path / "logs", store).open()
