@@ -19,6 +19,7 @@ FLUSH_S = 0.2  #: how long lines are gathered, so that a talkative task costs fe
 HELD_MAX = 2000  #: lines gathered; past that the oldest are dropped, and their number is said
 LINE_MAX = 4000  #: characters of a line
 HIDDEN = "[secret]"
+TAKEN = frozenset({"event", "level", "message", "method_name", "prev", "rehearsal", "seq", "self", "ts"})
 
 
 class Diagnostics(logging.Handler):
@@ -37,9 +38,10 @@ class Diagnostics(logging.Handler):
             wrapper_class=structlog.BoundLogger,
         )
 
-    def say(self, level: str, message: str, **about: Any) -> None:
-        """Put a line on record, soon; from any thread."""
-        getattr(self._log, level)("log", message=message, **about)
+    def say(self, level: str, message: str, /, **about: Any) -> None:
+        """Put a line on record, soon; from any thread. A detail that is called like a part of the line is renamed."""
+        details = {f"{name}_" if name in TAKEN else name: value for name, value in about.items()}
+        getattr(self._log, level)("log", message=message, **details)
 
     def emit(self, record: logging.LogRecord) -> None:
         """Take a line of a library's."""

@@ -128,6 +128,26 @@ async def test_the_folder_is_watched_on_after_a_scan_that_failed_and_the_failure
         await it.until(lambda: it.count("task.loaded", task="note") == 2)
 
 
+async def test_a_line_of_the_log_whose_details_nobody_can_write_down_takes_no_other_line_with_it(
+    tmp_path: Path,
+) -> None:
+    async with rehearsal(tmp_path) as it:
+        odd: dict[str, Any] = {
+            "n": 2**70,
+            "level": "x",
+            "name": "y",
+            "event": "z",
+            "message": "m",
+            "self": "s",
+        }
+        it.app.diagnostics.say("info", "before")
+        it.app.diagnostics.say("warning", "odd", **odd, text="\udcff")
+        it.app.diagnostics.say("info", "after")
+        told = await it.event("log", message="odd")
+        assert (told["level"], told["n"], told["name"], told["event_"]) == ("warning", str(2**70), "y", "z")
+        assert it.count("log") == 3
+
+
 async def test_a_store_that_cannot_be_looked_at_stops_and_is_looked_at_again(tmp_path: Path) -> None:
     def fail() -> None:
         raise StoreError("it is gone")

@@ -58,6 +58,29 @@ def test_a_draft_and_the_event_that_tells_of_it_are_committed_together_or_not_at
     assert event["fields"] == {"text": "Hello"}
 
 
+def test_an_event_that_json_has_no_words_for_is_told_all_the_same(store: Store) -> None:
+    class Odd:
+        def __repr__(self) -> str:
+            raise RuntimeError
+
+    store.tell("log", n=2**70, text="ab\udcff", keys={(1, 2): 3}, odd=Odd(), name="x", fine=[1, "é"])
+    (event,) = told(store)
+    assert (event["n"], event["text"], event["keys"]) == (str(2**70), "ab\\udcff", "{(1, 2): 3}")
+    assert (event["odd"], event["name"], event["fine"]) == ("<Odd>", "x", [1, "é"])
+
+
+def test_a_damaged_page_is_told_in_words(store: Store, tmp_path: Path) -> None:
+    for number in range(200):
+        store.tell("alert.raised", text=f"{number} " + "x" * 1000)
+    store.close()
+    path = tmp_path / ".runner" / "store.db"
+    data = bytearray(path.read_bytes())
+    data[4096 * 5 :] = b"x" * (len(data) - 4096 * 5)
+    path.write_bytes(data)
+    with pytest.raises(StoreError, match=r"can't be used now: .*malformed"):
+        store.events_after(0)
+
+
 def test_of_two_deciders_who_both_asked_in_time_one_wins(store: Store) -> None:
     with store.change() as tx:
         put(tx)

@@ -21,7 +21,7 @@ from sqlalchemy import (
     select,
     text,
 )
-from sqlalchemy.exc import ArgumentError, DatabaseError, OperationalError
+from sqlalchemy.exc import ArgumentError, DatabaseError, IntegrityError
 
 from runner.clock import Clock, stamp
 from runner.errors import StoreError
@@ -59,12 +59,12 @@ class Transaction:
     now: datetime
     is_rehearsal: bool = False  #: then each event says so
 
-    def tell(self, name: str, *, level: str = "info", **details: Any) -> None:
+    def tell(self, name: str, /, *, level: str = "info", **details: Any) -> None:
         """Put an event on record with this transaction; details that are None are left out."""
         details["rehearsal"] = self.is_rehearsal or None
         known = {key: value for key, value in details.items() if value is not None}
         body = {"ts": stamp(self.now), "event": name, "level": level, **known}
-        self.connection.execute(_TELL, {"body": orjson.dumps(body, default=str).decode()})
+        self.connection.execute(_TELL, {"body": _written(body)})
 
 
 class Store:
@@ -110,13 +110,15 @@ class Store:
         """The database's own troubles in the owner's words."""
         try:
             yield
-        except OperationalError as error:
+        except IntegrityError:
+            raise  # a guard that held, which is its caller's to understand
+        except DatabaseError as error:
             file = make_url(self.url).database
             raise StoreError(
                 f"the store {file} can't be used now: {error.orig}. What was not said to be done was not done"
             ) from error
 
-    def tell(self, name: str, *, level: str = "info", **details: Any) -> None:
+    def tell(self, name: str, /, *, level: str = "info", **details: Any) -> None:
         """Put an event on record by itself."""
         with self.change() as tx:
             tx.tell(name, level=level, **details)
@@ -145,7 +147,7 @@ class Store:
 
     def prune(self, through: int) -> None:
         """Forget the events up to that number: they are in the journal, which is their place."""
-        with self._engine.begin() as connection:
+        with self._said(), self._engine.begin() as connection:
             connection.execute(events.delete().where(events.c.seq <= through))
 
     def newest_events(self, count: int) -> list[dict[str, Any]]:
@@ -156,7 +158,7 @@ class Store:
 
     def continue_after(self, seq: int) -> None:
         """Number the next event above `seq`: the journal is ahead when the store was lost or put back."""
-        with self._engine.begin() as connection:
+        with self._said(), self._engine.begin() as connection:
             connection.execute(insert(events).values(seq=seq, body=""))
             connection.execute(events.delete().where(events.c.seq == seq, events.c.body == ""))
 
@@ -170,6 +172,30 @@ class Store:
     def close(self) -> None:
         """Let go of every connection."""
         self._engine.dispose()
+
+
+def _written(body: dict[str, Any]) -> str:
+    """The event as JSON; a detail that JSON has no words for is told as Python writes it, so that none is lost."""
+    try:
+        return orjson.dumps(body, default=str).decode()
+    except TypeError:
+        plain = {_legible(key): _plain(value) for key, value in body.items()}
+        return orjson.dumps(plain, default=str).decode()
+
+
+def _plain(value: Any) -> Any:
+    try:
+        orjson.dumps(value, default=str)
+    except TypeError:
+        try:
+            return _legible(value) if isinstance(value, str) else ascii(value)
+        except Exception:  # noqa: BLE001 - a value of anybody's may do anything when it is asked
+            return f"<{type(value).__name__}>"
+    return value
+
+
+def _legible(text: str) -> str:
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _nobody() -> None:
