@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from runner.settings import Settings
 
 KEPT = 100_000  #: events that stay in the store once they are in the journal
+PATIENCE_S = 1.0  #: with a command that is writing the journal when the runner starts
 LOOK_S = 1.0  #: how often the store is looked at where no tap comes
 REHEARSED_AGAIN_S = 0.5  #: before a second attempt in a rehearsal, which nobody should wait for
 REHEARSAL = "rehearsal"  #: the account that every draft of a rehearsal names
@@ -123,7 +124,7 @@ class App:
         self.store.open()
         stack.callback(self.store.close)
         self.store.check()
-        if not self.journal.open():
+        if not self.journal.open(PATIENCE_S):
             raise AlreadyRunningError(f"another process writes the journal in {self.journal.folder}")
         stack.callback(self.journal.close)
         self.journal.sync()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar
@@ -63,17 +64,17 @@ class Journal:
         """The number and the hash of the last line written."""
         return self._seq, self._head
 
-    def open(self) -> bool:
-        """Take the files for this process and find their end; False when another process holds them."""
+    def open(self, patience_s: float = 0.0) -> bool:
+        """Take the files for this process and find their end; False when another process holds them so long."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             self._lock = os.open(self.folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            self.close()
-            return False
+            is_ours = _lock_within(self._lock, patience_s)
         except OSError as error:
             raise JournalError(f"the journal in {self.folder} can't be written: {error.strerror}") from error
+        if not is_ours:
+            self.close()
+            return False
         try:
             self._resume()
         except OSError as error:
@@ -151,6 +152,19 @@ class Journal:
             with suppress(OSError):
                 os.close(descriptor)
         self._descriptor = self._lock = -1
+
+
+def _lock_within(descriptor: int, seconds: float) -> bool:
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                return False
+            time.sleep(0.02)
+        else:
+            return True
 
 
 def _write_all(descriptor: int, line: bytes) -> None:

@@ -9,6 +9,7 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from contextlib import suppress
@@ -23,7 +24,7 @@ from runner import lock
 from runner.app import App
 from runner.errors import AlreadyRunningError, StoppedError, StoreError
 from runner.gate import State
-from runner.journal import verify
+from runner.journal import Journal, verify
 from runner.rehearsal.claude import StandInClaude
 from runner.rehearsal.destination import StandInDestination
 from runner.settings import load
@@ -45,6 +46,19 @@ async def test_promise_25_a_second_runner_refuses_and_names_the_first(tmp_path: 
             async with rehearsal(tmp_path):
                 pass
     assert lock.holder(held) is None
+
+
+async def test_a_runner_that_starts_waits_for_a_command_that_is_writing_the_journal(tmp_path: Path) -> None:
+    async with rehearsal(tmp_path):
+        pass
+    store = Store(load(tmp_path).database)
+    journal = Journal(tmp_path / "logs", store)
+    assert journal.open()
+    command = threading.Timer(0.3, journal.close)
+    command.start()
+    async with rehearsal(tmp_path):
+        assert command.finished.is_set()
+    store.close()
 
 
 async def test_promise_25_two_projects_that_share_a_store_have_one_runner(tmp_path: Path) -> None:

@@ -341,6 +341,15 @@ def test_the_log_can_be_followed(tmp_path: Path) -> None:
         assert follower.wait(5) == 1
 
 
+async def test_promise_22_nothing_is_approved_where_that_cannot_be_put_on_record(tmp_path: Path) -> None:
+    (draft,) = await with_drafts(tmp_path)
+    digest = listed(tmp_path, "show", draft)["digest"]
+    (tmp_path / "logs").rename(tmp_path / "elsewhere")
+    (tmp_path / "logs").write_text("a file")
+    assert "the journal in" in runner(tmp_path, "approve", draft, "--digest", digest, code=1)
+    assert listed(tmp_path, "show", draft)["state"] == "pending"
+
+
 def test_a_journal_that_was_changed_is_found(tmp_path: Path) -> None:
     runner(tmp_path, "init")
     runner(tmp_path, "pause", "site_monitor")
