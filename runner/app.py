@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
+from contextlib import ExitStack, aclosing, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -263,8 +263,9 @@ class App:
         while True:
             with self._surviving("tasks/ could not be looked at"):
                 self._take(News())  # what an iteration that failed left undone
-                async for news in self.catalog.watch():
-                    self._take(news)
+                async with aclosing(self.catalog.watch()) as changes:
+                    async for news in changes:
+                        self._take(news)
             await asyncio.sleep(LOOK_S)
 
     async def _watch_store(self) -> None:

@@ -9,7 +9,7 @@ import math
 import os
 import stat
 import time
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,7 +22,7 @@ from runner.draft import BUILT_IN, Kind
 from runner.errors import GoneError, RunError, StoppedError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import AsyncGenerator, Callable, Iterator
     from datetime import timedelta
 
     from runner.children import Child, Children
@@ -238,18 +238,20 @@ class Catalog:
             broken=tuple(found for file, found in self.broken.items() if broken.get(file) != found),
         )
 
-    async def watch(self) -> AsyncIterator[News]:
+    async def watch(self) -> AsyncGenerator[News]:
         """Scan whenever the folder changes, and each second where the kernel doesn't tell; yields what changed."""
         from watchfiles import awatch  # noqa: PLC0415 - only a runner that is up watches
 
         if not self.folder.exists():
             self.folder.mkdir(parents=True)
         poll = int(POLL_S * 1000)
-        async for _ in awatch(
+        changes = awatch(
             self.folder, debounce=STEP_MS, step=STEP_MS, rust_timeout=poll, yield_on_timeout=True
-        ):
-            if news := await self.scan():
-                yield news
+        )
+        async with aclosing(changes):
+            async for _ in changes:
+                if news := await self.scan():
+                    yield news
 
 
 def _walk(

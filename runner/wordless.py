@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import re._constants as sre  # type: ignore[import-not-found] # the library's own reading of a pattern
-import re._parser as reading  # type: ignore[import-not-found]
+from re import _constants as sre  # type: ignore[attr-defined] # the library's own reading of a pattern
+from re import _parser as reading  # type: ignore[attr-defined]
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
