@@ -103,7 +103,7 @@ class Rehearsal:
         await self.until(lambda: bool(self.found(name, **details)), f"{name} {details or ''}")
         return self.found(name, **details)[0]
 
-    async def until(self, holds: Callable[[], bool], what: str = "it", *, pause: float = 0.005) -> None:
+    async def until(self, holds: Callable[[], bool], what: str = "it", *, pause: float = 0.01) -> None:
         """Wait until that holds; raises `TimeoutError` that says what did not happen."""
         deadline = time.monotonic() + WITHIN_S
         while not holds():
