@@ -11,7 +11,7 @@ demo: .venv/ready
 	$(BIN)/runner demo
 
 test: .venv/ready lint types contracts
-	$(BIN)/python -m pytest -n 3 --cov --cov-report=term --cov-fail-under=95
+	$(BIN)/python -m pytest -n 4 --cov --cov-report=term --cov-fail-under=95
 
 # The long way round: what 'make test' samples, in full.
 soak: .venv/ready

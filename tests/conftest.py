@@ -30,7 +30,7 @@ class HandClock(Clock):
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--updates", type=int, default=10_000, help="how many updates are fuzzed")
+    parser.addoption("--updates", type=int, default=5_000, help="how many updates are fuzzed")
 
 
 @pytest.fixture
