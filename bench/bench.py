@@ -43,21 +43,6 @@ from runner import Alert, Draft, Receipt, every, task
 def {name}(run):
     {body}
 """
-NOTE = """
-import time
-from typing import ClassVar
-from runner import Draft, Receipt, task
-
-class Note(Draft):
-    text: str
-
-    async def deliver(self, delivery):
-        return Receipt(detail=repr(time.time()))
-
-@task(max_pending=0)
-def note(run):
-    return [Note(text=str(n)) for n in range(40)]
-"""
 
 
 def row(what: str, value: str, aim: str = "", floor: str = "") -> None:
@@ -68,11 +53,6 @@ def row(what: str, value: str, aim: str = "", floor: str = "") -> None:
 
 def call(words: list[str], env: dict[str, str] | None = None) -> None:
     subprocess.run(words, env=env, stdout=subprocess.DEVNULL, check=True)
-
-
-def percentile(values: list[float], share: float) -> float:
-    ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
 
 
 def ms(seconds: float) -> str:
@@ -236,10 +216,10 @@ async def slot_lag(floor: dict[str, float]) -> None:
                 float(event["text"]) - datetime.fromisoformat(slots[event["run"]]).timestamp()
                 for event in it.found("alert.raised")
             ]
-    row("slot to first line, 20 due at once: p50", ms(percentile(lags, 0.5)))
+    row("slot to first line, 20 due at once: p50", ms(phone.percentile(lags, 0.5)))
     row(
         "slot to first line, 20 due at once: p95",
-        ms(percentile(lags, 0.95)),
+        ms(phone.percentile(lags, 0.95)),
         "<= 60 ms",
         f"20 forks {ms(20 * floor['fork+wait'])}",
     )
@@ -269,7 +249,7 @@ for line in sys.stdin:
 
 async def approval_lag(floor: dict[str, float]) -> None:
     with folder() as home:
-        (home / "tasks" / "note.py").write_text(NOTE)
+        (home / "tasks" / "note.py").write_text(phone.NOTE)
         async with rehearsal(home) as it:
             await it.run("note")
             waiting = it.waiting()
@@ -290,11 +270,14 @@ async def approval_lag(floor: dict[str, float]) -> None:
             other.communicate()
     beside = f"commit {ms(floor['SQLite commit'])}, fsync {ms(floor['append+fsync'])}, fork {ms(floor['fork+wait'])}"
     row(
-        "approval to first line of delivery, one process: p95", ms(percentile(here, 0.95)), "<= 30 ms", beside
+        "approval to first line of delivery, one process: p95",
+        ms(phone.percentile(here, 0.95)),
+        "<= 30 ms",
+        beside,
     )
     row(
         "approval to first line of delivery, another process: p95",
-        ms(percentile(there[1:], 0.95)),
+        ms(phone.percentile(there[1:], 0.95)),
         "<= 80 ms",
         beside,
     )
@@ -341,7 +324,7 @@ async def stop_lag(count: int, times: int, aim: str) -> None:
         (home / "tasks" / "stubborn.py").write_text(text)
         async with rehearsal(home, max_runs=count) as it:
             lags = [await stopped(it, home, count) for _ in range(times)]
-    row(f"STOP to last of {count} children dead: p50", ms(percentile(lags, 0.5)))
+    row(f"STOP to last of {count} children dead: p50", ms(phone.percentile(lags, 0.5)))
     row(f"STOP to last of {count} children dead: worst of {times}", ms(max(lags)), aim)
 
 
@@ -399,8 +382,12 @@ async def throughput(floor: dict[str, float]) -> None:
 async def phone_lag() -> None:
     for waiting, words in ((0, ""), (1000, ", 1,000 messages waiting")):
         decided, begun = await phone.tap_lag(waiting)
-        row(f"tap to decision committed{words}: p95", ms(percentile(decided, 0.95)))
-        row(f"tap to first line of delivery{words}: p95", ms(percentile(begun, 0.95)), "<= 40 ms and network")
+        row(f"tap to decision committed{words}: p95", ms(phone.percentile(decided, 0.95)))
+        row(
+            f"tap to first line of delivery{words}: p95",
+            ms(phone.percentile(begun, 0.95)),
+            "<= 40 ms and network",
+        )
     made, shown = await phone.thousand_cards()
     row("1,000 drafts: cards made, all shown with buttons, unpaced", f"{made:.1f} s, {shown:.1f} s")
 

@@ -32,14 +32,16 @@ from runner.store.store import Store
 from runner.worker.sealing.user import chosen
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+    from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
     from datetime import timedelta
     from decimal import Decimal
     from pathlib import Path
 
+    from runner.catalog import Broken
     from runner.draft import Kind
     from runner.review.telegram.phone import Phone
     from runner.settings import Settings
+    from runner.store.store import Transaction
 
 KEPT = 100_000  #: events that stay in the store once they are in the journal
 PATIENCE_S = 1.0  #: with a command that is writing the journal when the runner starts
@@ -227,10 +229,7 @@ class App:
             tx.tell(
                 "runner.started", pid=os.getpid(), tasks=sorted(self.catalog.tasks), stopped=self.stop.reason
             )
-            for broken in self.catalog.broken.values():
-                tx.tell(
-                    "task.broken", level="error", file=broken.file, line=broken.line, reason=broken.reason
-                )
+            _tell_broken(tx, self.catalog.broken.values())
         if is_scheduled:
             self.outbox.rebind()
             self.schedule.start()
@@ -315,10 +314,7 @@ class App:
                 tx.tell("task.loaded", task=task.name, file=task.file, schedule=task.schedule)
             for name in news.gone:
                 tx.tell("task.removed", task=name)
-            for broken in news.broken:
-                tx.tell(
-                    "task.broken", level="error", file=broken.file, line=broken.line, reason=broken.reason
-                )
+            _tell_broken(tx, news.broken)
 
     def _soon(self) -> None:
         """Look around once the loop is free; calls that come together are one."""
@@ -401,6 +397,11 @@ class App:
             self.diagnostics.write_down()
             self.store.tell("runner.ended", pid=os.getpid())
             self.journal.sync()
+
+
+def _tell_broken(tx: Transaction, found: Iterable[Broken]) -> None:
+    for broken in found:
+        tx.tell("task.broken", level="error", file=broken.file, line=broken.line, reason=broken.reason)
 
 
 def _nothing() -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from runner import said, seal
+from runner.diagnostics import HIDDEN
 from runner.draft import digest
 from runner.errors import GoneError, JournalError, RunError, RunnerError, StoppedError, StoreError
 from runner.gate import Held, Refusal, State, deliverable
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 ATTEMPT_S = 120.0  #: how long an attempt may take; then its outcome is unknown
 MEMORY_MB = 512
 PRIVATE = frozenset({"ANTHROPIC_API_KEY", "RUNNER_TELEGRAM_TOKEN"})  #: the runner's own, for no kind
-HIDDEN = "[secret]"
 RECEIPT_MAX = 2000  #: characters of each part of a receipt
 INQUIRE_S = 10.0  #: before a destination is asked: what was cut off may still be on its way
 CHANGED = "the kind's code changed"
