@@ -9,7 +9,7 @@ from contextlib import ExitStack, aclosing, asynccontextmanager, contextmanager,
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from runner import lock, lookout, wake
+from runner import lock, lookout, notify, wake
 from runner.broker import Broker
 from runner.catalog import Catalog, Declared, News, built_ins
 from runner.children import Children
@@ -22,6 +22,7 @@ from runner.dispatch import Dispatch
 from runner.errors import AlreadyRunningError, JournalError, RunnerError, StoreError
 from runner.execute import Executor
 from runner.fetch import Fetcher, Place
+from runner.heartbeat import Heartbeat
 from runner.journal import Journal
 from runner.outbox import Outbox
 from runner.review.desk import Desk
@@ -111,8 +112,10 @@ class App:
                 stack.enter_context(lookout.watch(self.home, self.stop.look))
                 stack.enter_context(wake.listen(self.state_folder / "wake", self._soon))
                 try:
+                    notify.tell(notify.READY)
                     yield
                 finally:
+                    notify.tell(notify.ENDING)
                     ending = [each for each in (watching, self._catching_up) if each is not None]
                     for each in ending:
                         each.cancel()
@@ -256,6 +259,26 @@ class App:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._watch_folder())
             group.create_task(self._watch_store())
+            group.create_task(notify.keep_alive())
+            if self._is_scheduled and self.stand_ins is None:
+                group.create_task(self._heartbeat().work())
+
+    def _heartbeat(self) -> Heartbeat:
+        """What must be well for somebody else to hear of it each minute."""
+        looks = {
+            "slots": self.schedule.trouble,
+            "phone": lambda: self.phone.trouble() if self.phone is not None else "",
+            "journal": self._journal_trouble,
+        }
+        return Heartbeat(self.settings.heartbeat.url, looks, self.store)
+
+    def _journal_trouble(self) -> str:
+        try:
+            self.journal.sync()
+        except (JournalError, StoreError) as error:
+            self.stop.engage(str(error))
+            return str(error)
+        return ""
 
     async def _watch_folder(self) -> None:
         """Take what changes in the folder; whatever goes wrong with one change, the next is seen."""

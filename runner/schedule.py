@@ -99,6 +99,7 @@ class Schedule:
     _woken: set[str] = field(default_factory=set)
     _scheduler: Any = None
     _heart: asyncio.Task[None] = field(init=False)
+    _beaten: float = field(init=False)  #: when the heart last beat, by the steady clock
 
     def start(self) -> None:
         """Begin to wake."""
@@ -106,6 +107,7 @@ class Schedule:
             timezone=UTC, job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1}
         )
         self._scheduler.start()
+        self._beaten = self.store.clock.monotonic()
         self._heart = asyncio.get_running_loop().create_task(self._beat())
 
     def close(self) -> None:
@@ -114,6 +116,12 @@ class Schedule:
             self._heart.cancel()
             self._scheduler.shutdown(wait=False)
             self._scheduler = None
+
+    def trouble(self) -> str:
+        """Why slots may not be kept; empty when they are."""
+        silent = self.store.clock.monotonic() - self._beaten
+        is_alive = self._scheduler is not None and not self._heart.done()
+        return "" if is_alive and silent < 3 * HEARTBEAT_S else f"nothing was looked at for {silent:.0f} s"
 
     def take(self, tasks: Mapping[str, Declared], gone: Iterable[str] = ()) -> None:
         """Keep the time of these tasks from now on; `gone` are those whose owner removed them."""
@@ -159,6 +167,7 @@ class Schedule:
         clock = self.store.clock
         while True:
             wall, steady = clock.now(), clock.monotonic()
+            self._beaten = steady
             await asyncio.sleep(HEARTBEAT_S)
             now = clock.now()
             drift = (now - wall).total_seconds() - (clock.monotonic() - steady)

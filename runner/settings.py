@@ -49,6 +49,13 @@ class Phone(_Table):
     )  #: of the morning's summary; empty is none
 
 
+class Heartbeat(_Table):
+    """Who is to notice when the runner falls silent."""
+
+    url: str = Field(default="", pattern=r"^(https://.+|http://(127\.0\.0\.1|localhost|\[::1\])[:/].*)?$")
+    #: asked each minute while all is well; empty is nobody
+
+
 class Reviewer(_Table):
     """A person who may decide, and on what; a list left empty is no bound, all left empty is everything."""
 
@@ -84,6 +91,7 @@ class Settings(BaseSettings):
     telegram_owners: Annotated[tuple[int, ...], NoDecode] = ()  #: numeric ids, commas between them
     telegram_api: str = "https://api.telegram.org"  #: where the Bot API is
     telegram: Phone = Phone()
+    heartbeat: Heartbeat = Heartbeat()
     reviewers: dict[str, Reviewer] = Field(default_factory=dict)  #: by name
     kinds: dict[str, KindRule] = Field(default_factory=dict)  #: by the kind's name
 

@@ -54,8 +54,10 @@ class Commands(click.Group):
         "log": "looking",
         "verify": "looking",
         "costs": "looking",
-        "doctor": "projects",
+        "doctor": "doctor",
         "telegram": "phone",
+        "service": "service",
+        "completion": "completion",
     }
 
     def list_commands(self, ctx: click.Context) -> list[str]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from runner.cli.project import Project, as_json, me, opened
+from runner.cli.project import Project, a_draft, as_json, me, opened
 from runner.cli.project import show as print_out
 from runner.errors import DecisionError
 
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
     from runner.review.desk import Sheet
 
-named = click.argument("draft", metavar="ID")
 with_digest = click.option(
     "--digest", metavar="D", help="Decide only if the draft's digest still begins so; for scripts."
 )
@@ -69,7 +68,7 @@ def _table(project: Project, rows: list[Row[Any]], found: list[dict[str, Any]]) 
 
 
 @click.command()
-@named
+@a_draft
 @as_json
 def show(draft: str, *, wants_json: bool) -> None:
     """Show a draft whole, exactly as it would be delivered, and all that became of it."""
@@ -111,7 +110,7 @@ def _print(sheet: Sheet, tried: list[dict[str, Any]]) -> None:
 
 
 @click.command()
-@named
+@a_draft
 @with_digest
 @click.option(
     "--at", "hour", metavar="WHEN", help="Deliver not before: 09:00 (the next one) or 2026-12-24T09:00."
@@ -180,7 +179,7 @@ def _hour(project: Project, text: str) -> datetime:
 
 
 @click.command()
-@named
+@a_draft
 @with_digest
 @click.option("--reason", default="", help="Why; the task's next runs are told.")
 def reject(draft: str, digest: str | None, reason: str) -> None:
@@ -194,7 +193,7 @@ def reject(draft: str, digest: str | None, reason: str) -> None:
 
 
 @click.command()
-@named
+@a_draft
 @with_digest
 @click.option("--feedback", required=True, help="What is to change.")
 def revise(draft: str, digest: str | None, feedback: str) -> None:
@@ -211,7 +210,7 @@ def revise(draft: str, digest: str | None, feedback: str) -> None:
 
 
 @click.command()
-@named
+@a_draft
 @with_digest
 @click.option(
     "--set", "values", metavar="FIELD=VALUE", multiple=True, help="A field's new content; repeatable."
@@ -258,7 +257,7 @@ def _from_file(pair: str) -> str:
 
 
 @click.command()
-@named
+@a_draft
 def undo(draft: str) -> None:
     """Take an approval back, while its delivery has not begun."""
     with opened(writes=True) as project:
@@ -268,7 +267,7 @@ def undo(draft: str) -> None:
 
 
 @click.command()
-@named
+@a_draft
 @with_digest
 def withdraw(draft: str, digest: str | None) -> None:
     """Take a draft back without a lesson to its task: neither a yes nor a no."""
@@ -279,7 +278,7 @@ def withdraw(draft: str, digest: str | None) -> None:
 
 
 @click.command()
-@named
+@a_draft
 @click.option(
     "--delivered/--not-delivered", "was_delivered", default=None, help="What you found at the destination."
 )

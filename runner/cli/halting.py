@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from runner.cli.project import me, opened
+from runner.cli.project import a_task, me, opened
 
 
 @click.command(context_settings={"ignore_unknown_options": True})
@@ -32,7 +32,7 @@ def resume() -> None:
 
 
 @click.command()
-@click.argument("task")
+@a_task
 def pause(task: str) -> None:
     """Start no run of one task until it is unpaused."""
     from runner.cli.looking import catalog
@@ -46,7 +46,7 @@ def pause(task: str) -> None:
 
 
 @click.command()
-@click.argument("task")
+@a_task
 def unpause(task: str) -> None:
     """Let a paused task run again from its next slot."""
     from runner.errors import GoneError

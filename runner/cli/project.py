@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from runner import settings as settings_room
-from runner.cli import MARKS
+from runner.cli import MARKS, completion
 from runner.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from runner.store.store import Store
 
 as_json = click.option("--json", "wants_json", is_flag=True, help="Print one JSON document, for scripts.")
+a_draft = click.argument("draft", metavar="ID", shell_complete=completion.waiting)
+a_task = click.argument("task", shell_complete=completion.tasks)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from runner.cli.project import me, opened, settings
+from runner.cli.project import a_task, me, opened, settings
 from runner.errors import RunError, StoppedError
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def _expect(app: App, board: Any) -> None:
 
 
 @click.command()
-@click.argument("task")
+@a_task
 def run(task: str) -> int:
     """Run a task now, wait for its end, and show it.
 
@@ -178,7 +178,7 @@ def _report(store: Store, number: str) -> int:
 
 
 @click.command()
-@click.argument("task")
+@a_task
 def rehearse(task: str) -> int:
     """Show what a task would draft, on a stand-in for Claude: at no cost, nothing stored, nothing delivered."""
     known = settings()

@@ -20,6 +20,11 @@ if TYPE_CHECKING:
 _PAUSED = select(tasks.c.name, tasks.c.paused).where(tasks.c.paused.is_not(None))
 
 
+def names(connection: Connection) -> list[str]:
+    """Every task that was ever scheduled, paused or left something behind."""
+    return list(connection.execute(select(tasks.c.name).order_by(tasks.c.name)).scalars())
+
+
 def cursor(connection: Connection, task: str) -> datetime | None:
     """The instant up to which every slot of the task is accounted for; None when it is not scheduled."""
     found = connection.execute(select(tasks.c.cursor).where(tasks.c.name == task)).scalar()

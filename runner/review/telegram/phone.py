@@ -67,6 +67,7 @@ class Phone:
         self.sender = Sender(store, self.wire, self.cards)
         self._happened = asyncio.Event()
         self._work: list[asyncio.Task[None]] = []
+        self._fallen = ""  # why a half of it fell silent
 
     def _label(self, task: str) -> str:
         known = self._others.tasks().get(task)
@@ -99,8 +100,14 @@ class Phone:
     def _ended(self, work: asyncio.Task[None]) -> None:
         """A half of the phone that fell silent says so; the terminal goes on."""
         if not work.cancelled() and (error := work.exception()) is not None:
-            words = f"the phone fell silent: {error!r}; decide at the terminal, and start the runner anew"
-            self._others.say("error", words, source="telegram")
+            self._fallen = (
+                f"the phone fell silent: {error!r}; decide at the terminal, and start the runner anew"
+            )
+            self._others.say("error", self._fallen, source="telegram")
+
+    def trouble(self) -> str:
+        """Why the phone may be deaf or mute; empty when it is well."""
+        return self._fallen or self.poll.trouble()
 
     def _know_bot(self) -> None:
         """Another bot than before knows nothing of the messages of the old one."""

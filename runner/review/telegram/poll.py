@@ -56,9 +56,11 @@ class Poll:
     rhythm: Rhythm = field(default_factory=Rhythm)
     frozen: str = ""  #: why decisions by Telegram are frozen; empty when they aren't
     _failures: int = 0
+    _heard: float = 0.0  #: when Telegram last answered, by the steady clock
 
     async def work(self) -> None:
         """Hear for ever."""
+        self._heard = self.store.clock.monotonic()
         while True:
             try:
                 self.catch_up()
@@ -68,6 +70,12 @@ class Poll:
                     self._failures = 0
             except (LineError, StoreError) as error:
                 await asyncio.sleep(self._failed(error))
+
+    def trouble(self) -> str:
+        """Why taps may not be heard; empty when they are."""
+        silent = self.store.clock.monotonic() - self._heard
+        is_silent = silent > self.rhythm.wait_s + SLOWEST_S
+        return self.frozen or (f"Telegram did not answer for {silent:.0f} s" if is_silent else "")
 
     def catch_up(self) -> None:
         """Handle what was kept and not handled."""
@@ -82,6 +90,7 @@ class Poll:
         loop = asyncio.get_running_loop()
         began = loop.time()
         found = await self._fetch()
+        self._heard = self.store.clock.monotonic()
         self.keep(found)
         self.catch_up()
         if self.frozen and loop.time() - began >= self.rhythm.wait_s * 0.9:
