@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from runner.claude.budget import Budget
     from runner.fetch import Fetcher
     from runner.stop import Stop
-    from runner.store.drafts import Lesson
+    from runner.store.decisions import Lesson
     from runner.store.store import Store
 
 OUTPUT_MAX = 64_000  #: tokens of one answer

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from runner.errors import RunError, StoppedError
-from runner.store import drafts, runs, slots, stops
+from runner.store import runs, slots, stops, waiting
 from runner.store.store import new_id
 
 if TYPE_CHECKING:
@@ -25,10 +25,10 @@ def submit(store: Store, stop: Stop, catalog: Catalog, name: str, number: str | 
         task = catalog.task(name)
         if task.name in slots.paused(tx.connection):
             raise RunError(f"{task.name} is paused; unpause it first: runner unpause {task.name}")
-        waiting, most = drafts.waiting(tx.connection, task.name), task.limits.max_pending
-        if most and waiting >= most:
+        count, most = waiting.count(tx.connection, task.name), task.limits.max_pending
+        if most and count >= most:
             raise RunError(
-                f"{waiting} drafts of {task.name} wait already (max_pending={most}); decide on them first: runner pending"
+                f"{count} drafts of {task.name} wait already (max_pending={most}); decide on them first: runner pending"
             )
         if not runs.exists(tx.connection, number):
             runs.add(tx, number, task.name)

@@ -15,7 +15,7 @@ from runner.clock import stamp
 from runner.draft import canonical
 from runner.errors import DraftError, RunError, RunnerError, StoppedError, StoreError
 from runner.stop import Door
-from runner.store import drafts, runs
+from runner.store import decisions, drafts, runs
 from runner.store.drafts import Origin
 from runner.store.store import new_id
 from runner.vet import vet
@@ -134,7 +134,7 @@ class Executor:
             first = runs.get(tx.connection, drafts.get(tx.connection, row.revises).run)
             given: dict[str, Any] = json.loads(first.inputs)
             return given
-        recent = drafts.lessons(tx.connection, row.task, RECENT)
+        recent = decisions.lessons(tx.connection, row.task, RECENT)
         return {
             "now": stamp(tx.now),
             "slot": row.slot,

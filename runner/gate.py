@@ -57,6 +57,8 @@ class Held:
     digest: str  #: of the newest revision
     expires: datetime
     revisions_left: int = 0  #: how often it may still be sent back
+    task: str = ""  #: whose run made it
+    kind: str = ""
     approved: str | None = None  #: the digest that was approved; None when none is
     not_before: datetime | None = None  #: the hour an approval waits for; None is at once
     yeses: tuple[str, ...] = ()  #: who said yes to the newest revision, where one yes is not enough

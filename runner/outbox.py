@@ -13,7 +13,7 @@ from runner.draft import digest
 from runner.errors import GoneError, JournalError, RunError, RunnerError, StoppedError, StoreError
 from runner.gate import Held, Refusal, State, deliverable
 from runner.stop import Door
-from runner.store import deliveries, drafts
+from runner.store import deliveries, drafts, waiting
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -99,11 +99,11 @@ class Outbox:
             return
         with self.store.read() as connection:
             now = self.store.clock.now()
-            ready = drafts.due(connection, now)
-            hour = drafts.next_hour(connection, now)
+            ready = waiting.due(connection, now)
+            hour = waiting.next_hour(connection, now)
         if hour is not None and hour <= now:
             with self.store.change() as tx:
-                drafts.expire(tx)
+                waiting.expire(tx)
             return  # the commit calls again
         self._wait_for(hour, now)
         if not self.stop.look():
@@ -168,11 +168,11 @@ class Outbox:
     def rebind(self) -> None:
         """Give each waiting draft whose kind's code changed a new revision, to be read and approved anew."""
         with self.store.read() as connection:
-            waiting = drafts.kinds_waiting(connection)
-        pairs = [(kind, now) for kind in waiting if (now := self.current(kind)) and now.source != kind.source]
+            kinds = waiting.kinds_of(connection)
+        pairs = [(kind, now) for kind in kinds if (now := self.current(kind)) and now.source != kind.source]
         for kind, now in pairs:
             with self.store.change() as tx:
-                for draft in drafts.waiting_for(tx.connection, kind):
+                for draft in waiting.of_kind(tx.connection, kind):
                     self._return(tx, drafts.held(tx.connection, draft), Refusal(CHANGED))
                     self._rebind(tx, draft, now)
 

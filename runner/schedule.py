@@ -21,7 +21,7 @@ from runner.clock import stamp
 from runner.declare import Every
 from runner.errors import StoppedError, StoreError
 from runner.stop import Door
-from runner.store import drafts, runs, slots, stops
+from runner.store import runs, slots, stops, waiting
 from runner.store.store import new_id
 
 if TYPE_CHECKING:
@@ -253,7 +253,7 @@ class _Doors:
         limits, connection = task.limits, self.tx.connection
         if limits.overlap == "skip" and runs.is_open(connection, task.name):
             return "skipped: overlap"
-        if limits.max_pending and drafts.waiting(connection, task.name) >= limits.max_pending:
+        if limits.max_pending and waiting.count(connection, task.name) >= limits.max_pending:
             return "skipped: max_pending"
         if self.budget is None:
             return ""

@@ -13,7 +13,7 @@ import pytest
 from runner.draft import Kind, digest
 from runner.errors import GoneError, StoreError
 from runner.gate import State
-from runner.store import drafts, runs, slots, stops
+from runner.store import decisions, drafts, runs, slots, stops, waiting
 from runner.store.drafts import Origin
 from runner.store.store import Store, Transaction, new_id
 
@@ -142,10 +142,10 @@ def test_what_nobody_decides_expires_approved_or_not(store: Store, clock: HandCl
         put(tx, "p4d8", hours=9)
     approve(store, "m2x7")
     with store.read() as connection:
-        assert drafts.next_hour(connection, clock.now()) == clock.now() + timedelta(hours=1)
+        assert waiting.next_hour(connection, clock.now()) == clock.now() + timedelta(hours=1)
     clock.move(hours=1)
     with store.change() as tx:
-        assert drafts.expire(tx) == 2
+        assert waiting.expire(tx) == 2
     with store.read() as connection:
         assert [row.id for row in drafts.listed(connection)] == ["p4d8"]
 
@@ -155,8 +155,8 @@ def test_an_approval_for_a_later_hour_is_due_then(store: Store, clock: HandClock
         put(tx)
     approve(store, "k3v9", not_before="2026-11-24T10:00:00.000Z")
     with store.read() as connection:
-        assert drafts.due(connection, clock.now()) == []
-        assert drafts.due(connection, clock.move(hours=1)) == ["k3v9"]
+        assert waiting.due(connection, clock.now()) == []
+        assert waiting.due(connection, clock.move(hours=1)) == ["k3v9"]
 
 
 def test_an_id_may_be_written_short_while_that_means_one_thing(store: Store) -> None:
@@ -262,10 +262,10 @@ def test_a_task_keeps_its_state_and_a_run_the_calls_it_paid_for(store: Store) ->
 def test_the_reasons_of_decisions_are_kept_for_the_next_run(store: Store) -> None:
     with store.change() as tx:
         put(tx)
-        drafts.decided(tx, drafts.held(tx.connection, "k3v9"), "reject", "ana", "too long")
-        assert drafts.waiting(tx.connection, "greet") == 1
+        decisions.decided(tx, drafts.held(tx.connection, "k3v9"), "reject", "ana", "too long")
+        assert waiting.count(tx.connection, "greet") == 1
     with store.read() as connection:
-        (lesson,) = drafts.lessons(connection, "greet")
+        (lesson,) = decisions.lessons(connection, "greet")
         assert (lesson.decision, lesson.reason) == ("reject", "too long")
 
 

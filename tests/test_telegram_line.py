@@ -24,7 +24,7 @@ from runner.review.telegram.phone import Neighbours, Phone
 from runner.review.telegram.poll import Rhythm
 from runner.review.telegram.post import Pace
 from runner.stop import Stop
-from runner.store import drafts, phone
+from runner.store import decisions, drafts, phone
 from runner.store.store import Store, Transaction
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ async def test_promise_5_a_crash_at_each_step_between_fetch_and_acknowledgement_
             await until(is_handled, "the tap")
             with store.read() as connection:
                 assert drafts.get(connection, draft).state == "approved"
-                assert [each.decision for each in drafts.lessons(connection, "greet")] == ["approve"]
+                assert [each.decision for each in decisions.lessons(connection, "greet")] == ["approve"]
     assert crashes >= 3
 
 

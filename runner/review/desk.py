@@ -26,7 +26,7 @@ from runner.gate import (
     decide,
 )
 from runner.stop import Door, remove_ours, write
-from runner.store import deliveries, drafts, runs, stops
+from runner.store import decisions, deliveries, drafts, runs, stops
 from runner.store.store import new_id
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ class Desk:
 
         def carry(tx: Transaction, held: Held) -> None:
             if len(held.yeses) + 1 < held.needs:
-                drafts.endorse(tx, held, by)
+                decisions.endorse(tx, held, by)
             else:
                 drafts.approve(tx, held, by, not_before)
 
@@ -92,7 +92,7 @@ class Desk:
 
         def carry(tx: Transaction, held: Held) -> None:
             drafts.move(tx, held, State.REJECTED, note=reason or None)
-            drafts.decided(tx, held, "reject", by, reason[:FEEDBACK_MAX])
+            decisions.decided(tx, held, "reject", by, reason[:FEEDBACK_MAX])
             self._tell(tx, "draft.rejected", held, by, reason=reason)
 
         self._decide(draft, Reject(digest, reason), by, carry)
@@ -105,9 +105,8 @@ class Desk:
 
         def carry(tx: Transaction, held: Held) -> None:
             drafts.move(tx, held, State.REVISING, revisions_left=held.revisions_left - 1)
-            drafts.decided(tx, held, "revise", by, feedback[:FEEDBACK_MAX])
-            task = drafts.get(tx.connection, held.id).task
-            runs.add(tx, run, task, revises=held.id, feedback=feedback[:FEEDBACK_MAX])
+            decisions.decided(tx, held, "revise", by, feedback[:FEEDBACK_MAX])
+            runs.add(tx, run, held.task, revises=held.id, feedback=feedback[:FEEDBACK_MAX])
             self._tell(tx, "draft.revising", held, by, feedback=feedback)
 
         self._decide(draft, Revise(digest, feedback), by, carry)
@@ -123,7 +122,7 @@ class Desk:
             check_apart(kind, fields)
             canonical(draft=held.id, revision=held.revision + 1, kind=kind, fields=fields)
             new = drafts.revise(tx, held, kind, fields, origin="edit", by=by, event="draft.edited")
-            drafts.decided(tx, held, "edit", by, changes(old, fields))
+            decisions.decided(tx, held, "edit", by, changes(old, fields))
 
         self._decide(draft, Edit(digest), by, carry)
         return new
@@ -142,7 +141,7 @@ class Desk:
 
         def carry(tx: Transaction, held: Held) -> None:
             drafts.move(tx, held, State.PENDING, note=f"the approval was taken back by {by}")
-            drafts.decided(tx, held, "undo", by)
+            decisions.decided(tx, held, "undo", by)
             self._tell(tx, "draft.returned", held, by, reason="undone")
 
         self._decide(draft, Undo(), by, carry)
@@ -152,7 +151,7 @@ class Desk:
 
         def carry(tx: Transaction, held: Held) -> None:
             word = "delivered" if was_delivered else "not delivered"
-            drafts.decided(tx, held, f"resolve: {word}", by)
+            decisions.decided(tx, held, f"resolve: {word}", by)
             attempt = deliveries.last(tx.connection, held.id)
             assert attempt is not None
             if was_delivered:
@@ -209,12 +208,11 @@ class Desk:
     def _held(self, tx: Transaction, draft: str) -> Held:
         """The draft, with who said yes to it where one person's yes is not enough."""
         held = drafts.held(tx.connection, draft)
-        needs = self.approvals.get(drafts.get(tx.connection, draft).kind, 1)
-        return held if needs == 1 else replace(held, needs=needs, yeses=drafts.yeses(tx.connection, held))
+        needs = self.approvals.get(held.kind, 1)
+        return held if needs == 1 else replace(held, needs=needs, yeses=decisions.yeses(tx.connection, held))
 
     def _tell(self, tx: Transaction, event: str, held: Held, by: str, **details: Any) -> None:
-        task = drafts.get(tx.connection, held.id).task
-        tx.tell(event, draft=held.id, task=task, digest=held.digest, by=by, **details)
+        tx.tell(event, draft=held.id, task=held.task, digest=held.digest, by=by, **details)
 
 
 def changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""Drafts, their revisions and the decisions on them."""
+"""Drafts and their revisions: each change of state is one guarded update, told in the same transaction."""
 
 from __future__ import annotations
 
@@ -6,14 +6,15 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, Row, Select, bindparam, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, delete, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from runner.clock import parse, stamp
 from runner.draft import Kind, canonical, digest
 from runner.errors import GoneError
 from runner.gate import NEXT, OPEN, Held, State
-from runner.store.schema import decisions, drafts, kinds, revisions
+from runner.store.decisions import decided
+from runner.store.schema import drafts, kinds, revisions
 from runner.store.schema import yeses as said_yes
 
 if TYPE_CHECKING:
@@ -24,29 +25,19 @@ if TYPE_CHECKING:
 
 
 AT_ONCE = 500  #: drafts that one query names
-WAITING = (State.PENDING, State.APPROVED)  #: what a change of the kind's code concerns
-
-
-# what is asked at each look around is built once: building a query costs more than answering it
-_DUE = (
-    select(drafts.c.id)
-    .where(drafts.c.state == State.APPROVED, func.coalesce(drafts.c.not_before, "") <= bindparam("now"))
-    .order_by(drafts.c.created, drafts.c.place)
+_SEEN = (
+    "id",
+    "task",
+    "kind",
+    "state",
+    "revision",
+    "digest",
+    "expires",
+    "revisions_left",
+    "approved",
+    "not_before",
 )
-_LATER = (drafts.c.state == State.APPROVED) & (drafts.c.not_before > bindparam("now"))
-_HOURS = select(
-    select(func.min(drafts.c.not_before)).where(_LATER).scalar_subquery(),
-    *(
-        select(func.min(drafts.c.expires)).where(drafts.c.state == state).scalar_subquery()
-        for state in WAITING
-    ),
-)
-_LESSONS = (
-    select(decisions.c.decision, decisions.c.reason, decisions.c.at, decisions.c.draft)
-    .where(decisions.c.task == bindparam("task"))
-    .order_by(decisions.c.id.desc())
-    .limit(bindparam("most"))
-)
+_HELD = select(*(drafts.c[name] for name in _SEEN))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,16 +48,6 @@ class Origin:
     run: str
     place: int  #: its index among what the run returned
     call: int | None  #: position of the Claude call that wrote it; None: written by hand
-
-
-@dataclass(frozen=True, slots=True)
-class Lesson:
-    """A decision on one of the task's drafts, and the reason given for it."""
-
-    decision: str
-    reason: str
-    at: str
-    draft: str
 
 
 def add(
@@ -136,78 +117,12 @@ def move(tx: Transaction, held: Held, state: State, **values: Any) -> None:
     )  # whatever moves a draft voids them
 
 
-def endorse(tx: Transaction, held: Held, by: str) -> None:
-    """Put one person's yes on record, where another's is needed too."""
-    row = {"draft": held.id, "digest": held.digest, "by": by, "at": stamp(tx.now)}
-    tx.connection.execute(insert(said_yes).values(**row))
-    decided(tx, held, "endorse", by)
-    tx.tell("draft.endorsed", draft=held.id, task=_task(tx, held.id), digest=held.digest, by=by)
-
-
-def yeses(connection: Connection, held: Held) -> tuple[str, ...]:
-    """Who said yes to exactly what the draft holds now, in order."""
-    query = select(said_yes.c.by).where(said_yes.c.draft == held.id, said_yes.c.digest == held.digest)
-    return tuple(connection.execute(query.order_by(said_yes.c.at)).scalars())
-
-
-def void_yeses(tx: Transaction) -> None:
-    """Forget each yes that still waits for another person's."""
-    tx.connection.execute(delete(said_yes))
-
-
 def approve(tx: Transaction, held: Held, by: str, not_before: datetime | None = None) -> None:
     """Put a yes to the newest revision's digest on record."""
     hour = stamp(not_before) if not_before else None
     move(tx, held, State.APPROVED, approved=held.digest, approved_by=by, not_before=hour, note=None)
     decided(tx, held, "approve", by)
-    tx.tell(
-        "draft.approved", draft=held.id, task=_task(tx, held.id), digest=held.digest, by=by, not_before=hour
-    )
-
-
-def _task(tx: Transaction, draft: str) -> str:
-    return str(get(tx.connection, draft).task)
-
-
-def decided(tx: Transaction, held: Held, decision: str, by: str, reason: str = "") -> None:
-    """Keep who decided what, and why."""
-    row = {
-        "draft": held.id,
-        "task": _task(tx, held.id),
-        "digest": held.digest,
-        "decision": decision,
-        "by": by,
-        "reason": reason,
-    }
-    tx.connection.execute(insert(decisions).values(at=stamp(tx.now), **row))
-
-
-def give_back(tx: Transaction, reason: str, *, before: str | None = None) -> int:
-    """Return approved drafts to pending, each with the reason; how many.
-
-    `before`: only those that expire at that instant or earlier; None is all of them.
-    """
-    query = _held().where(drafts.c.state == State.APPROVED)
-    if before:
-        query = query.where(drafts.c.expires <= before)
-    rows = tx.connection.execute(query).all()
-    for row in rows:
-        move(tx, _as_held(row), State.PENDING, note=reason)
-        tx.tell("draft.returned", draft=row.id, task=row.task, digest=row.digest, reason=reason)
-    return len(rows)
-
-
-def expire(tx: Transaction) -> int:
-    """End what waited too long, approved or not; how many."""
-    now = stamp(tx.now)
-    give_back(tx, "it expired before it was delivered", before=now)
-    rows = tx.connection.execute(
-        _held().where(drafts.c.state == State.PENDING, drafts.c.expires <= now)
-    ).all()
-    for row in rows:
-        move(tx, _as_held(row), State.EXPIRED, note="nobody decided in time")
-        tx.tell("draft.expired", draft=row.id, task=row.task, digest=row.digest)
-    return len(rows)
+    tx.tell("draft.approved", draft=held.id, task=held.task, digest=held.digest, by=by, not_before=hour)
 
 
 def get(connection: Connection, draft: str) -> Row[Any]:
@@ -220,10 +135,15 @@ def get(connection: Connection, draft: str) -> Row[Any]:
 
 def held(connection: Connection, draft: str) -> Held:
     """A draft as the gate sees it; raises `GoneError` when there is none."""
-    row = connection.execute(_held().where(drafts.c.id == draft)).first()
-    if row is None:
+    found = find(connection, drafts.c.id == draft)
+    if not found:
         raise GoneError(f"there is no draft {draft}")
-    return _as_held(row)
+    return found[0]
+
+
+def find(connection: Connection, *which: ColumnElement[bool]) -> list[Held]:
+    """The drafts that fit these conditions, as the gate sees them."""
+    return [_as_held(row) for row in connection.execute(_HELD.where(*which))]
 
 
 def content(connection: Connection, draft: str, number: int | None = None) -> bytes:
@@ -298,25 +218,6 @@ def contents(connection: Connection, found: Sequence[Row[Any]]) -> dict[str, dic
     return fields
 
 
-def waiting(connection: Connection, task: str) -> int:
-    """How many of the task's drafts wait for their owner."""
-    states = (State.PENDING, State.REVISING, State.UNCERTAIN)
-    query = select(func.count()).select_from(drafts).where(drafts.c.task == task, drafts.c.state.in_(states))
-    return connection.execute(query).scalar_one()
-
-
-def lessons(connection: Connection, task: str, limit: int = 5) -> list[Lesson]:
-    """The last decisions on the task's drafts, newest first."""
-    found = connection.execute(_LESSONS, {"task": task, "most": limit})
-    return [Lesson(*row) for row in found]
-
-
-def last_decision(connection: Connection, draft: str) -> Row[Any] | None:
-    """The newest decision on a draft; None when there was none."""
-    query = select(decisions).where(decisions.c.draft == draft).order_by(decisions.c.id.desc())
-    return connection.execute(query.limit(1)).first()
-
-
 def last_delivered(connection: Connection, task: str, kind: str) -> str | None:
     """The task's newest draft of that kind which was delivered; None when none was."""
     query = select(drafts.c.id).where(
@@ -324,25 +225,6 @@ def last_delivered(connection: Connection, task: str, kind: str) -> str | None:
     )
     found: str | None = connection.execute(query.order_by(drafts.c.created.desc()).limit(1)).scalar()
     return found
-
-
-def due(connection: Connection, now: datetime) -> list[str]:
-    """The approved drafts whose hour has come, in the order of their approval's making."""
-    return list(connection.execute(_DUE, {"now": stamp(now)}).scalars())
-
-
-def hours_taken(connection: Connection) -> set[str]:
-    """The hours that approved drafts wait for."""
-    query = select(drafts.c.not_before).where(
-        drafts.c.state == State.APPROVED, drafts.c.not_before.is_not(None)
-    )
-    return set(connection.execute(query).scalars())
-
-
-def next_hour(connection: Connection, now: datetime) -> datetime | None:
-    """When the next approved draft or expiry wants attention; None when nothing waits."""
-    found = [hour for hour in connection.execute(_HOURS, {"now": stamp(now)}).one() if hour]
-    return parse(min(found)) if found else None
 
 
 def kind_of(connection: Connection, draft: str) -> Kind:
@@ -354,49 +236,19 @@ def kind_of(connection: Connection, draft: str) -> Kind:
     return Kind.model_validate_json(body)
 
 
-def kinds_waiting(connection: Connection) -> list[Kind]:
-    """The kinds, each as its code was, of the drafts that wait for a yes or for their delivery."""
-    named = select(drafts.c.kind, drafts.c.source).where(drafts.c.state.in_(WAITING)).distinct().subquery()
-    query = select(kinds.c.body).join(
-        named, (named.c.kind == kinds.c.name) & (named.c.source == kinds.c.source)
-    )
-    return [Kind.model_validate_json(body) for body in connection.execute(query).scalars()]
-
-
-def waiting_for(connection: Connection, kind: Kind) -> list[str]:
-    """The drafts of that kind, as its code was, that wait for a yes or for their delivery."""
-    query = select(drafts.c.id).where(drafts.c.state.in_(WAITING))
-    return list(
-        connection.execute(query.where(drafts.c.kind == kind.name, drafts.c.source == kind.source)).scalars()
-    )
-
-
 def unrevise(tx: Transaction, draft: str, reason: str) -> None:
     """Return a draft whose revision came to nothing; one that is not being revised is left alone."""
     row = held(tx.connection, draft)
     if row.state is State.REVISING:
         move(tx, row, State.PENDING, note=reason)
-        tx.tell("draft.returned", draft=draft, digest=row.digest, reason=reason)
-
-
-def _held() -> Select[Any]:
-    columns = (
-        "id",
-        "task",
-        "state",
-        "revision",
-        "digest",
-        "expires",
-        "revisions_left",
-        "approved",
-        "not_before",
-    )
-    return select(*(drafts.c[name] for name in columns))
+        tx.tell("draft.returned", draft=draft, task=row.task, digest=row.digest, reason=reason)
 
 
 def _as_held(row: Row[Any]) -> Held:
     return Held(
         id=row.id,
+        task=row.task,
+        kind=row.kind,
         state=State(row.state),
         revision=row.revision,
         digest=row.digest,

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Connection, insert, select, update
 
 from runner.clock import stamp
-from runner.store.drafts import give_back, void_yeses
+from runner.store.decisions import void_yeses
 from runner.store.schema import deliveries, stops
+from runner.store.waiting import give_back
 
 if TYPE_CHECKING:
     from runner.store.store import Transaction

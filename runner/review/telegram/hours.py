@@ -6,7 +6,7 @@ from datetime import UTC, datetime, time, timedelta
 from typing import TYPE_CHECKING
 
 from runner.clock import stamp
-from runner.store import drafts
+from runner.store import waiting
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
@@ -33,7 +33,7 @@ def later(word: str, now: datetime, zone: ZoneInfo) -> datetime:
 def free(store: Store, zone: ZoneInfo) -> datetime:
     """The next full hour for which no approved draft waits."""
     with store.read() as connection:
-        taken = drafts.hours_taken(connection)
+        taken = waiting.hours_taken(connection)
     here = store.clock.now().astimezone(zone)
     hour = here.replace(minute=0, second=0, microsecond=0).astimezone(UTC)
     while True:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from runner.clock import parse
 from runner.gate import State
 from runner.review.telegram.card import LINE_MOST, said
-from runner.store import deliveries, drafts, runs, stops
+from runner.store import decisions, deliveries, drafts, runs, stops
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -83,14 +83,14 @@ def _notes(connection: Connection, row: Row[Any]) -> list[str]:
     if row.state not in NOTED:
         return []
     icon = {State.EXPIRED: "⌛", State.UNCERTAIN: "❓ it may have been delivered or not:"}
-    said_yes = drafts.yeses(connection, drafts.held(connection, row.id))
+    said_yes = decisions.yeses(connection, drafts.held(connection, row.id))
     half = f"✅ {', '.join(said_yes)} said yes; it needs another person's yes too" if said_yes else ""
     word = f"{icon.get(State(row.state), '⚠')} {row.note}" if row.note else ""
     return [stopped if row.state == State.PENDING else "", half, word]
 
 
 def _decided(connection: Connection, row: Row[Any], zone: ZoneInfo) -> str:
-    last = drafts.last_decision(connection, row.id)
+    last = decisions.last_decision(connection, row.id)
     if last is None or last.decision not in DONE or row.state in (State.PENDING, State.EXPIRED):
         return ""
     reason = f": {last.reason}" if last.reason else ""

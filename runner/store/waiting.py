@@ -1,0 +1,103 @@
+"""What waits: for a yes, for its hour, or no longer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sqlalchemy import Connection, bindparam, func, select
+
+from runner.clock import parse, stamp
+from runner.draft import Kind
+from runner.gate import State
+from runner.store.drafts import find, move
+from runner.store.schema import drafts, kinds
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from runner.store.store import Transaction
+
+WAITING = (State.PENDING, State.APPROVED)  #: what a change of the kind's code concerns
+
+
+# what is asked at each look around is built once: building a query costs more than answering it
+_DUE = (
+    select(drafts.c.id)
+    .where(drafts.c.state == State.APPROVED, func.coalesce(drafts.c.not_before, "") <= bindparam("now"))
+    .order_by(drafts.c.created, drafts.c.place)
+)
+_LATER = (drafts.c.state == State.APPROVED) & (drafts.c.not_before > bindparam("now"))
+_HOURS = select(
+    select(func.min(drafts.c.not_before)).where(_LATER).scalar_subquery(),
+    *(
+        select(func.min(drafts.c.expires)).where(drafts.c.state == state).scalar_subquery()
+        for state in WAITING
+    ),
+)
+
+
+def count(connection: Connection, task: str) -> int:
+    """How many of the task's drafts wait for their owner."""
+    states = (State.PENDING, State.REVISING, State.UNCERTAIN)
+    query = select(func.count()).select_from(drafts).where(drafts.c.task == task, drafts.c.state.in_(states))
+    return connection.execute(query).scalar_one()
+
+
+def due(connection: Connection, now: datetime) -> list[str]:
+    """The approved drafts whose hour has come, in the order of their approval's making."""
+    return list(connection.execute(_DUE, {"now": stamp(now)}).scalars())
+
+
+def hours_taken(connection: Connection) -> set[str]:
+    """The hours that approved drafts wait for."""
+    query = select(drafts.c.not_before).where(
+        drafts.c.state == State.APPROVED, drafts.c.not_before.is_not(None)
+    )
+    return set(connection.execute(query).scalars())
+
+
+def next_hour(connection: Connection, now: datetime) -> datetime | None:
+    """When the next approved draft or expiry wants attention; None when nothing waits."""
+    found = [hour for hour in connection.execute(_HOURS, {"now": stamp(now)}).one() if hour]
+    return parse(min(found)) if found else None
+
+
+def kinds_of(connection: Connection) -> list[Kind]:
+    """The kinds, each as its code was, of the drafts that wait for a yes or for their delivery."""
+    named = select(drafts.c.kind, drafts.c.source).where(drafts.c.state.in_(WAITING)).distinct().subquery()
+    query = select(kinds.c.body).join(
+        named, (named.c.kind == kinds.c.name) & (named.c.source == kinds.c.source)
+    )
+    return [Kind.model_validate_json(body) for body in connection.execute(query).scalars()]
+
+
+def of_kind(connection: Connection, kind: Kind) -> list[str]:
+    """The drafts of that kind, as its code was, that wait for a yes or for their delivery."""
+    query = select(drafts.c.id).where(drafts.c.state.in_(WAITING))
+    return list(
+        connection.execute(query.where(drafts.c.kind == kind.name, drafts.c.source == kind.source)).scalars()
+    )
+
+
+def give_back(tx: Transaction, reason: str, *, before: str | None = None) -> int:
+    """Return approved drafts to pending, each with the reason; how many.
+
+    `before`: only those that expire at that instant or earlier; None is all of them.
+    """
+    late = (drafts.c.expires <= before,) if before else ()
+    found = find(tx.connection, drafts.c.state == State.APPROVED, *late)
+    for held in found:
+        move(tx, held, State.PENDING, note=reason)
+        tx.tell("draft.returned", draft=held.id, task=held.task, digest=held.digest, reason=reason)
+    return len(found)
+
+
+def expire(tx: Transaction) -> int:
+    """End what waited too long, approved or not; how many."""
+    now = stamp(tx.now)
+    give_back(tx, "it expired before it was delivered", before=now)
+    found = find(tx.connection, drafts.c.state == State.PENDING, drafts.c.expires <= now)
+    for held in found:
+        move(tx, held, State.EXPIRED, note="nobody decided in time")
+        tx.tell("draft.expired", draft=held.id, task=held.task, digest=held.digest)
+    return len(found)
