@@ -1,4 +1,4 @@
-"""What a run may ask of its supervisor: Claude, a page, the journal's figures. Nothing in here sends."""
+"""What a run may ask of its supervisor: Claude, a page, the journal's figures, to keep a file. Nothing in here sends."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from runner.attached import Attached
 from runner.claude.question import Answer, Question, Spent, Tool
 from runner.errors import BudgetError, RunError
 from runner.stop import Door
@@ -70,6 +71,7 @@ class Session:
     draft: dict[str, Any] = field(default_factory=dict)  #: its fields as they stand
     feedback: str = ""
     call_tool: Callable[[str, dict[str, Any]], Awaitable[tuple[str, bool]]]
+    attached: Attached = field(default_factory=Attached)  #: the files it handed over
 
 
 @dataclass(slots=True)
@@ -94,6 +96,8 @@ class Broker:
                 return await self._fetch(session, str(asked.get("url")))
             case "figures":
                 return self._figures(asked.get("days"))
+            case "attach":
+                return session.attached.take(asked)
         raise RunError(f"the child asked for {message['op']!r}, which there is not")
 
     async def _ask(self, session: Session, asked: Asked) -> str:

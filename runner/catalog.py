@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from runner import said, seal
 from runner.declare import Every, Limits, Name, Trigger
-from runner.draft import BUILT_IN, Kind
+from runner.draft import BUILT_IN, Draft, Kind
 from runner.errors import GoneError, RunError, StoppedError
 
 if TYPE_CHECKING:
@@ -310,7 +310,8 @@ def built_ins() -> dict[str, Kind]:
     """The kinds that come with the runner, by their titles."""
     from runner import drafts  # noqa: PLC0415 - only where modules are read
 
-    kinds = [getattr(drafts, title) for title in drafts.__all__]
+    named = [getattr(drafts, title) for title in drafts.__all__]
+    kinds = [kind for kind in named if issubclass(kind, Draft)]
     return {kind.__name__: Kind.of(kind, None, BUILT_IN) for kind in kinds}
 
 

@@ -15,6 +15,7 @@ import rfc8785
 from pydantic import BaseModel, ConfigDict, PrivateAttr, field_validator
 
 from runner import __version__
+from runner.attachment import attachments
 from runner.declare import Name
 from runner.errors import DeclarationError, DraftError
 from runner.wordless import holds_text
@@ -120,12 +121,10 @@ class Kind(BaseModel):
         )
 
 
-def canonical(
-    *, draft: str, revision: int, kind: Kind, fields: Mapping[str, Any], attachments: tuple[str, ...] = ()
-) -> bytes:
+def canonical(*, draft: str, revision: int, kind: Kind, fields: Mapping[str, Any]) -> bytes:
     """The bytes that a digest covers, by RFC 8785: equal content gives equal bytes.
 
-    `attachments` are SHA-256 digests in hex. Raises `DraftError` when a field can't be written exactly.
+    The attachments that stand in the fields are covered by their bytes' SHA-256. Raises `DraftError` when a field can't be written exactly.
     """
     content: dict[str, Any] = {
         "draft": draft,
@@ -133,7 +132,7 @@ def canonical(
         "kind": kind.name,
         "source": kind.source,
         "account": kind.account,
-        "attachments": list(attachments),
+        "attachments": [each["sha256"] for each in attachments(dict(fields))],
         "fields": dict(fields),
     }
     try:

@@ -15,7 +15,7 @@ from runner.clock import stamp
 from runner.draft import canonical
 from runner.errors import DraftError, RunError, RunnerError, StoppedError, StoreError
 from runner.stop import Door
-from runner.store import decisions, drafts, runs
+from runner.store import attachments, decisions, drafts, runs
 from runner.store.drafts import Origin
 from runner.store.store import new_id
 from runner.vet import vet
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Row
 
+    from runner.attached import Attached
     from runner.broker import Broker
     from runner.catalog import Declared
     from runner.children import Child, Children
@@ -53,6 +54,7 @@ class Made:
     fields: dict[str, Any]
     call: int | None
     place: int
+    files: dict[str, bytes]  #: what it attaches, by SHA-256
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,6 +223,8 @@ class Executor:
     def _record(self, tx: Transaction, attempt: Attempt, verdict: Verdict) -> None:
         for text in verdict.alerts:
             tx.tell("alert.raised", level="warning", task=attempt.task.name, run=attempt.run, text=text)
+        for made in verdict.drafts:
+            attachments.keep(tx, made.files)
         if attempt.base is not None:
             self._revise(tx, attempt, attempt.base, verdict)
             return
@@ -295,7 +299,7 @@ class _Talk:
 
     def _take(self, message: dict[str, Any]) -> Verdict | None:
         match message.get("op"):
-            case "claude" | "fetch" | "figures":
+            case "claude" | "fetch" | "figures" | "attach":
                 self._answer(message)
             case "tooled":
                 self._tooled(message)
@@ -306,7 +310,7 @@ class _Talk:
             case "calling":
                 pass
             case "outcome":
-                return _outcome(self.attempt, said.outcome(message))
+                return _outcome(self.attempt, said.outcome(message), self._session.attached)
             case "failed":
                 return _failure(said.failure(message))
             case other:
@@ -373,7 +377,7 @@ def _failure(failure: said.Failure) -> Verdict:
     return Verdict("error", said.short(failure.error) + place, may_help=failure.kind not in _LASTING)
 
 
-def _outcome(attempt: Attempt, outcome: said.Outcome) -> Verdict:
+def _outcome(attempt: Attempt, outcome: said.Outcome, attached: Attached) -> Verdict:
     """What the task returned; raises `RunError` for what no task can return."""
     made = outcome.made
     if len(made) > ITEMS_MAX:
@@ -382,7 +386,7 @@ def _outcome(attempt: Attempt, outcome: said.Outcome) -> Verdict:
         "ok",
         alerts=tuple(_alert(item.alert) for item in made if item.alert is not None),
         drafts=tuple(
-            _made(attempt, place, item) for place, item in enumerate(made) if item.draft is not None
+            _made(attempt, place, item, attached) for place, item in enumerate(made) if item.draft is not None
         ),
         state=outcome.state,
         degraded=tuple(said.short(why) for why in outcome.degraded[:ITEMS_MAX]),
@@ -395,7 +399,7 @@ def _alert(text: str) -> str:
     return text
 
 
-def _made(attempt: Attempt, place: int, item: said.Item) -> Made:
+def _made(attempt: Attempt, place: int, item: said.Item, attached: Attached) -> Made:
     kind = attempt.kinds.get(item.draft or "")
     if kind is None:
         known = ", ".join(attempt.kinds) or "none"
@@ -403,4 +407,4 @@ def _made(attempt: Attempt, place: int, item: said.Item) -> Made:
             f"the task returned a {item.draft}, a kind that tasks/{attempt.task.file} doesn't name; "
             f"import its class there; it names: {known}"
         )
-    return Made(kind, item.fields, item.call, place)
+    return Made(kind, item.fields, item.call, place, attached.files(item.fields))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -13,12 +14,14 @@ from runner.draft import digest
 from runner.errors import GoneError, JournalError, RunError, RunnerError, StoppedError, StoreError
 from runner.gate import Held, Refusal, State, deliverable
 from runner.stop import Door
-from runner.store import deliveries, drafts, waiting
+from runner.store import attachments, deliveries, drafts, waiting
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
     from pathlib import Path
+
+    from sqlalchemy import Connection
 
     from runner.children import Child, Children
     from runner.draft import Kind
@@ -41,6 +44,7 @@ class Claim:
     held: Held
     kind: Kind
     content: bytes
+    files: dict[str, bytes]  #: its attachments, by SHA-256
     number: int  #: of the delivery
     is_look_up: bool = False  #: only ask the destination whether an earlier attempt arrived
 
@@ -150,14 +154,25 @@ class Outbox:
             now = self.current(kind)
             named = json.loads(content)["source"]
             refusal = deliverable(held, digest(content), named, now.source if now else None, tx.now)
+            files = self._files(tx.connection, content)
+            if isinstance(files, Refusal):
+                refusal = refusal or files
             if refusal is not None:
                 self._return(tx, held, refusal)
                 self._rebind(tx, draft, now)
                 return None
             assert now is not None
+            assert not isinstance(files, Refusal)
             drafts.move(tx, held, State.DELIVERING)
             number = deliveries.begin(tx, held, key_of(held))
-        return Claim(held, now, content, number)
+        return Claim(held, now, content, files, number)
+
+    def _files(self, connection: Connection, content: bytes) -> dict[str, bytes] | Refusal:
+        """The bytes of the attachments that were approved; why they can't be had, otherwise."""
+        try:
+            return attachments.of(connection, content)
+        except GoneError as error:
+            return Refusal(str(error))
 
     def _return(self, tx: Transaction, held: Held, refusal: Refusal) -> None:
         if held.state is not State.APPROVED:
@@ -188,18 +203,21 @@ class Outbox:
         with self.store.read() as connection:
             held, attempt = drafts.held(connection, draft), deliveries.last(connection, draft)
             content, kind = drafts.content(connection, draft), drafts.kind_of(connection, draft)
+            files = self._files(connection, content)
         now = self.current(kind)
+        if isinstance(files, Refusal):
+            return
         if held.state is not State.UNCERTAIN or attempt is None or now is None or now.source != kind.source:
             return
         if now.finds:
             self.stop.ask(Door.DELIVERY)
-            await self._attempt(Claim(held, now, content, attempt.id, is_look_up=True))
+            await self._attempt(Claim(held, now, content, files, attempt.id, is_look_up=True))
         elif now.once == "key" and attempt.may_repeat and self.store.clock.now() < held.expires:
             self.stop.ask(Door.DELIVERY)
             with self.store.change() as tx:
                 number = deliveries.begin(tx, held, attempt.key, repeats=True)
             self.sync()
-            await self._attempt(Claim(held, now, content, number))
+            await self._attempt(Claim(held, now, content, files, number))
 
     async def _attempt(self, claim: Claim) -> None:
         """One child, one attempt, and its outcome on record, whatever happens."""
@@ -288,6 +306,7 @@ class Outbox:
             "content": content,
             "digest": claim.held.digest,
             "fields": json.loads(content)["fields"],
+            "files": {sha256: base64.b64encode(each).decode() for sha256, each in claim.files.items()},
             "key": key_of(claim.held),
             "secrets": self._secrets(kind),
             "rehearsal": self.rehearsal,

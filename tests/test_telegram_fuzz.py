@@ -84,7 +84,7 @@ class Deaf:
         if claimed is None:
             return
         wanted = json.loads(post.wanted)
-        look = {"text": wanted["text"], "entities": wanted["entities"], "document": None}
+        look = {"text": wanted["text"], "entities": wanted["entities"], "file": None, "size": None}
         phone.shown(tx, claimed, self._messages, look)
         self.phone.cards.accepted(tx, claimed, look)
 

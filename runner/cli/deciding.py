@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -70,7 +71,14 @@ def _table(project: Project, rows: list[Row[Any]], found: list[dict[str, Any]]) 
 @click.command()
 @a_draft
 @as_json
-def show(draft: str, *, wants_json: bool) -> None:
+@click.option(
+    "--save",
+    "folder",
+    metavar="FOLDER",
+    type=click.Path(path_type=Path),
+    help="Save its attachments there, to look at.",
+)
+def show(draft: str, *, wants_json: bool, folder: Path | None) -> None:
     """Show a draft whole, exactly as it would be delivered, and all that became of it."""
     from runner.store import deliveries, drafts
 
@@ -91,14 +99,37 @@ def show(draft: str, *, wants_json: bool) -> None:
             "deliveries": tried,
         }
         print_out(whole, wants_json=wants_json, otherwise=lambda: _print(sheet, tried))
+        if folder is not None:
+            _save(project, sheet, folder)
+
+
+def _save(project: Project, sheet: Sheet, folder: Path) -> None:
+    """Put the attachments into a folder, each under a number and its name, over no file that is there."""
+    from runner.attachment import attachments
+    from runner.store.attachments import get
+
+    for place, each in enumerate(attachments(sheet.fields), 1):
+        path = folder / f"{place}-{each['name']}"
+        with project.store.read() as connection:
+            content = get(connection, each["sha256"])
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with path.open("xb") as file:
+                file.write(content)
+        except OSError as error:
+            raise click.BadParameter(f"{path}: {error.strerror}", param_hint="--save") from error
+        click.echo(f"saved {path}", err=True)
 
 
 def _print(sheet: Sheet, tried: list[dict[str, Any]]) -> None:
+    from runner.attachment import attachments
     from runner.draft import visible
 
     held = sheet.held
     click.echo(sheet.rendering)
     click.echo(f"\n{held.id} of task {sheet.task} is {held.state}; digest {held.digest}")
+    if files := list(attachments(sheet.fields)):
+        click.echo(f"to look at its {len(files)} attachment(s): runner show {held.id} --save FOLDER")
     if sheet.note:
         click.echo(f"note: {visible(sheet.note)}")
     for each in tried:

@@ -63,7 +63,7 @@ def drawn(message: dict[str, Any]) -> RenderableType:
         for row in rows
     ]
     file = message.get("document", {}).get("file_name")
-    parts = [Text(f"📎 {file}", "bold")] if file else []
+    parts = [Text(f"📎 {file}", "bold")] if file else [Text("🖼", "bold")] if "photo" in message else []
     is_ours = message["from"]["is_bot"]
     bubble = Panel(Text(_text(message)), box=ROUNDED, width=WIDTH, border_style="green" if is_ours else "dim")
     return Group(*parts, bubble, *lines)

@@ -7,6 +7,7 @@ import json
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from runner.attachment import attachments
 from runner.draft import canonical, render
 from runner.errors import DecisionError, DraftError, RunnerError, StoppedError
 from runner.fit import check_apart
@@ -120,6 +121,7 @@ class Desk:
             nonlocal new
             kind, old = drafts.kind_of(tx.connection, held.id), drafts.fields_of(tx.connection, held.id)
             check_apart(kind, fields)
+            _check_attachments(old, fields)
             canonical(draft=held.id, revision=held.revision + 1, kind=kind, fields=fields)
             new = drafts.revise(tx, held, kind, fields, origin="edit", by=by, event="draft.edited")
             decisions.decided(tx, held, "edit", by, changes(old, fields))
@@ -213,6 +215,14 @@ class Desk:
 
     def _tell(self, tx: Transaction, event: str, held: Held, by: str, **details: Any) -> None:
         tx.tell(event, draft=held.id, task=held.task, digest=held.digest, by=by, **details)
+
+
+def _check_attachments(old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
+    """An edit may leave attachments out, and make up none: a person's words hold no file."""
+    known = list(attachments(dict(old)))
+    for each in attachments(dict(new)):
+        if each not in known:
+            raise DraftError("an edit can take an attachment away, not change it or add one")
 
 
 def changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:

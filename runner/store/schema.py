@@ -1,15 +1,12 @@
-"""The tables, and the numbered steps that lead from one version of them to the next.
+"""The tables.
 
 Instants are text as `runner.clock.stamp` writes it, which sorts in time; money is whole billionths of a dollar, so
 that sums are exact.
 """
 
-from collections.abc import Callable
-
 from sqlalchemy import (
     BigInteger,
     Column,
-    Connection,
     ForeignKey,
     Index,
     Integer,
@@ -19,10 +16,6 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
-    insert,
-    inspect,
-    select,
-    update,
 )
 
 METADATA = MetaData()
@@ -281,28 +274,9 @@ yeses = Table(
     PrimaryKeyConstraint("draft", "by"),
 )
 
-PHONE = (updates, cards, posts, buttons, asks, yeses)  #: the tables of step 2
-
-
-def _create(connection: Connection) -> None:
-    METADATA.create_all(connection, tables=[table for table in METADATA.sorted_tables if table not in PHONE])
-
-
-def _add_phone(connection: Connection) -> None:
-    METADATA.create_all(connection, tables=PHONE)
-
-
-MIGRATIONS: tuple[Callable[[Connection], None], ...] = (_create, _add_phone)
-
-
-def migrate(connection: Connection) -> None:
-    """Bring the tables to the newest version; each step that lacks is taken once, in order."""
-    version = 0
-    if inspect(connection).has_table("meta"):
-        version = int(connection.execute(select(meta.c.value).where(meta.c.name == "schema")).scalar_one())
-    for step in MIGRATIONS[version:]:
-        step(connection)
-    if version == 0:
-        connection.execute(insert(meta).values(name="schema", value=str(len(MIGRATIONS))))
-    elif version < len(MIGRATIONS):
-        connection.execute(update(meta).where(meta.c.name == "schema").values(value=str(len(MIGRATIONS))))
+attachments = Table(
+    "attachments",
+    METADATA,
+    Column("sha256", Text, primary_key=True),
+    Column("content", LargeBinary, nullable=False),
+)

@@ -25,7 +25,8 @@ from sqlalchemy.exc import ArgumentError, DatabaseError, IntegrityError
 
 from runner.clock import Clock, stamp
 from runner.errors import StoreError
-from runner.store.schema import events, migrate
+from runner.store.migrations import migrate
+from runner.store.schema import events
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import importlib
 import json
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict
 
+from runner.attachment import attachments
 from runner.errors import NotDelivered
 from runner.worker.channel import Channel, no_tools
 from runner.worker.child import complaint
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
     import httpx
 
+    from runner.attachment import Attachment
     from runner.draft import Draft
 
 TIMEOUT_S = 30.0  #: of each request a delivery makes
@@ -45,6 +48,7 @@ class Delivery:
     home: Path  #: the project folder, whose sub-folders named in `writes` may be written
     rehearsal: str = ""  #: address of the stand-in that takes every request; empty: the real world
     _secrets: dict[str, str] = field(default_factory=dict, repr=False)
+    _files: dict[str, bytes] = field(default_factory=dict, repr=False)
     _http: Any = field(default=None, repr=False)
 
     def secret(self, name: str) -> str:
@@ -52,6 +56,12 @@ class Delivery:
         if name not in self._secrets:
             raise NotDelivered(f"{name} is not to be had: name it in the kind's secrets, and set it in .env")
         return self._secrets[name]
+
+    def content(self, attachment: Attachment) -> bytes:
+        """The bytes of an attachment of this draft, as they were approved; raises `NotDelivered` for any other."""
+        if attachment.sha256 not in self._files:
+            raise NotDelivered(f"{attachment.name} is no attachment of what was approved")
+        return self._files[attachment.sha256]
 
     @property
     def http(self) -> httpx.AsyncClient:
@@ -88,7 +98,9 @@ async def work(order: dict[str, Any], end: socket.socket) -> None:
     below = str(Path(order["tasks"]))
     try:
         draft = _draft(order)
-        delivery = Delivery(order["key"], Path(order["home"]), order["rehearsal"], order["secrets"])
+        delivery = Delivery(
+            order["key"], Path(order["home"]), order["rehearsal"], order["secrets"], _files(order)
+        )
         await channel.ask("ready")  # answered only while STOP is not engaged; before that nothing has begun
     except BaseException as error:  # noqa: BLE001 - nothing has begun: this is certain
         await channel.say("not_delivered", **complaint(error, below, is_open=True))
@@ -113,6 +125,15 @@ def _receipt(receipt: Any) -> dict[str, Any]:
     if isinstance(receipt, Receipt):
         return receipt.model_dump()
     return Receipt(detail=f"deliver() returned {receipt!r:.200}, no Receipt").model_dump()
+
+
+def _files(order: dict[str, Any]) -> dict[str, bytes]:
+    """The attachments, by SHA-256; raises `NotDelivered` when any is not what was approved."""
+    files = {sha256: base64.b64decode(text) for sha256, text in order["files"].items()}
+    for each in attachments(order["fields"]):
+        if hashlib.sha256(files.get(each["sha256"], b"")).hexdigest() != each["sha256"]:
+            raise NotDelivered(f"the bytes of {each['name']} are not those that were approved")
+    return files
 
 
 def _draft(order: dict[str, Any]) -> Draft:

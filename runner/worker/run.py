@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import inspect
 import json
 from dataclasses import dataclass
@@ -10,14 +11,16 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import BaseModel, ValidationError
 
+from runner.attachment import FILE_MAX, Attachment
 from runner.declare import Task
 from runner.draft import Alert, Draft
 from runner.errors import DraftError, RunError
 from runner.worker.channel import Channel
 from runner.worker.child import complaint
 from runner.worker.load import module_at
+from runner.worker.tools import Tools
 
 if TYPE_CHECKING:
     import socket
@@ -161,6 +164,24 @@ class Run:
             value._call = position  # noqa: SLF001 - the runner's own mark on the runner's own class
         return value
 
+    async def attach(self, path: str | Path, *, name: str = "") -> Attachment:
+        """A file of the task's own folder, for a draft's field of that type; the runner keeps its bytes as they are now.
+
+        `name` is what its recipient sees; empty is the file's own. Raises `DraftError` for one that can't go out.
+        """
+        whole = (self.folder / path).resolve()
+        if not whole.is_relative_to(self.folder.resolve()):
+            raise DraftError(f"{path} can't be attached: it is not in run.folder")
+        try:
+            with whole.open("rb") as file:
+                content = file.read(FILE_MAX + 1)
+        except OSError as error:
+            raise DraftError(f"{path} can't be attached: {error.strerror}") from error
+        if len(content) > FILE_MAX:
+            raise DraftError(f"{path} has more than {FILE_MAX:,} bytes, which is the most of an attachment")
+        text = base64.b64encode(content).decode()
+        return Attachment(**await self._channel.ask("attach", name=name or whole.name, content=text))
+
     async def fetch(self, url: str) -> Page:
         """Get a page that the task's `reads` allow; raises `FetchError` otherwise, or when it can't be had."""
         return Page(**await self._channel.ask("fetch", url=url))
@@ -182,42 +203,6 @@ def _parsed(returns: type[M], text: str, what: str) -> M:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
         raise DraftError(f"{what} is no {returns.__name__}: {where}: {first['msg']}") from error
-
-
-class Tools:
-    """The functions a task lends to Claude, by name."""
-
-    def __init__(self) -> None:
-        self._functions: dict[str, Callable[..., Any]] = {}
-
-    def offer(self, functions: Sequence[Callable[..., Any]]) -> list[dict[str, Any]]:
-        """Remember the functions, and describe them as the API wants them."""
-        self._functions.update({function.__name__: function for function in functions})
-        return [
-            {
-                "name": function.__name__,
-                "description": inspect.getdoc(function) or "",
-                "schema": _parameters(function),
-            }
-            for function in functions
-        ]
-
-    async def call(self, name: str, args: dict[str, Any]) -> tuple[str, bool]:
-        """Call one; its result as text, and whether that is an error told to Claude."""
-        try:
-            function = self._functions[name]
-            result = function(**args)
-            if inspect.isawaitable(result):
-                result = await result
-        except Exception as error:  # noqa: BLE001 - a tool's error is an answer to Claude
-            return f"{type(error).__name__}: {error}", True
-        return result if isinstance(result, str) else TypeAdapter(Any).dump_json(result).decode(), False
-
-
-def _parameters(function: Callable[..., Any]) -> dict[str, Any]:
-    adapter: TypeAdapter[Any] = TypeAdapter(function)  # type: ignore[arg-type] # pydantic takes functions
-    schema = adapter.json_schema()
-    return {"type": "object", "properties": {}, **schema}
 
 
 async def work(order: dict[str, Any], end: socket.socket) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from runner.attachment import attachments
 from runner.errors import RunnerError
 from runner.review.console import editing
 from runner.review.telegram.answer import NOTHING, Answer, message, refusal
@@ -45,9 +46,12 @@ class Asks:
         if button.action != "edit":
             return self._ask(tap, button, button.action, button.argument)
         with self.store.read() as connection:
-            fields = drafts.fields_of(connection, button.draft)
+            whole = drafts.fields_of(connection, button.draft)
+        fields = [name for name, value in whole.items() if not any(attachments(value))]
+        if not fields:
+            return refusal("It holds nothing but files, which nobody edits; approve or reject it.")
         if len(fields) == 1:
-            return self._ask(tap, button, "edit_field", next(iter(fields)))
+            return self._ask(tap, button, "edit_field", fields[0])
         if len(fields) > FIELDS_MOST:
             return refusal(
                 f"It has {len(fields)} fields; edit it at the terminal: runner edit {button.draft}"

@@ -10,15 +10,19 @@ from __future__ import annotations
 import hashlib
 import re
 import unicodedata
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 from runner.draft import BAR, CLOSE, OPEN, visible
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 MOST = 4096  #: UTF-16 units of a message (https://core.telegram.org/bots/api#sendmessage)
 CAPTION_MOST = 1024  #: of a caption
 LINE_MOST = 320  #: of the line that later says what became of it
 PARTS_MOST = 5  #: messages of a card; past that it is a document
+PICTURES = frozenset({"image/jpeg", "image/png", "image/webp"})  #: what Telegram shows as a photo
 RESERVED = 160  #: for our own lines around a part
 
 # what Telegram drops (tdlib's clean_input_string) or turns into a blank
@@ -34,7 +38,10 @@ class Part:
     text: str
     entities: tuple[dict[str, Any], ...] = ()
     file: str | None = None  #: the document that carries the content; `text` is its caption then
-    name: str = ""  #: of that document
+    name: str = ""  #: of that document, or of the attachment
+    form: str = "text"  #: "text", or "document" or "photo" with `text` as its caption
+    size: int = 0  #: bytes of the file
+    sha256: str = ""  #: of the attachment that it shows; empty: it shows none
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +96,31 @@ def _document(rendering: str, face: Face, head: str, foot: str) -> Part:
     seal = f"SHA-256 of the file: {hashlib.sha256(rendering.encode()).hexdigest()}"
     room = CAPTION_MOST - LINE_MOST - units(seal) - units(foot) - 4
     name = f"draft-{face.draft}-revision-{face.revision}.{'md' if 'body' in rendering else 'txt'}"
-    return Part(f"{_first(head, room)}\n\n{seal}\n{foot}", file=rendering, name=name)
+    text, size = f"{_first(head, room)}\n\n{seal}\n{foot}", len(rendering.encode())
+    return Part(text, file=rendering, name=name, form="document", size=size)
+
+
+def enclosures(attachments: Sequence[Mapping[str, Any]], draft: str, revision: int) -> list[Part]:
+    """A message for each attachment, which shows it as what it is; they go before the content and its buttons."""
+    return [
+        _enclosure(
+            each, f"{BAR}attachment {place} of {len(attachments)} · draft {draft} · revision {revision}\n"
+        )
+        for place, each in enumerate(attachments, 1)
+    ]
+
+
+def _enclosure(attachment: Mapping[str, Any], before: str) -> Part:
+    is_picture = attachment["media_type"] in PICTURES
+    after = (
+        f"{BAR}Telegram may shrink what it shows; the file itself goes out"
+        if is_picture
+        else f"{BAR}this file goes out"
+    )
+    name, size, sha256 = str(attachment["name"]), int(attachment["size"]), str(attachment["sha256"])
+    piece = f"{sendable(visible(name))}\n{attachment['media_type']}, {size:,} bytes\nSHA-256 {sha256}"
+    form = "photo" if is_picture else "document"
+    return replace(_part(before, piece, after), name=name, form=form, size=size, sha256=sha256)
 
 
 def _pieces(text: str, most: int, head: int) -> list[str] | None:
@@ -148,7 +179,9 @@ def _first(text: str, most: int) -> str:
 
 
 def is_unaltered(part: dict[str, Any], returned: dict[str, Any]) -> bool:
-    """Whether Telegram shows what it was given: the same text, and no link or markup of its own in the content."""
+    """Whether Telegram shows what it was given: the same text, no markup of its own in the content, and the file whole."""
+    if not _has_file(part, returned):
+        return False
     ours = part["entities"]
     spans = [(entity["offset"], entity["offset"] + entity["length"]) for entity in ours]
     foreign = [entity for entity in returned["entities"] if entity.get("type") != "pre"]
@@ -157,3 +190,13 @@ def is_unaltered(part: dict[str, Any], returned: dict[str, Any]) -> bool:
         for entity in foreign
         for start, end in spans
     )
+
+
+def _has_file(part: dict[str, Any], returned: dict[str, Any]) -> bool:
+    """Whether the message carries the file that it should; of a photo, which Telegram makes smaller, its size says nothing."""
+    match part.get("form", "text"):
+        case "photo":
+            return bool(returned.get("file"))
+        case "document":
+            return bool(returned.get("file")) and returned.get("size") == part["size"]
+    return not returned.get("file")

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from runner.attachment import attachments
 from runner.draft import render
 from runner.gate import State
-from runner.review.telegram.card import Face, Part, is_unaltered, parts
+from runner.review.telegram.card import Face, Part, enclosures, is_unaltered, parts
 from runner.review.telegram.post import composed
 from runner.review.telegram.reviewers import Subject
 from runner.review.telegram.wording import fate, head
@@ -66,7 +67,8 @@ class Cards:
         lines = head(tx.connection, draft, content, self.zone, self.sealing)
         face = Face(draft, held.revision, held.digest, lines)
         number = phone.add_card(tx, draft, held.digest, chat, tries)
-        for place, part in enumerate(parts(render(content), face)):
+        files = enclosures(list(attachments(json.loads(content)["fields"])), draft, held.revision)
+        for place, part in enumerate([*files, *parts(render(content), face)]):
             phone.add_post(
                 tx,
                 chat,
@@ -170,7 +172,8 @@ def _is_stopped(tx: Transaction) -> bool:
 
 
 def _wanted(part: Part) -> dict[str, Any]:
-    return {"text": part.text, "entities": list(part.entities), "name": part.name}
+    about = {"name": part.name, "form": part.form, "size": part.size, "sha256": part.sha256}
+    return {"text": part.text, "entities": list(part.entities), **about}
 
 
 def choices(state: State, revisions_left: int, *, is_stopped: bool) -> Rows:

@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from runner.clock import parse
-from runner.errors import StoreError
+from runner.errors import GoneError, StoreError
 from runner.review.telegram.read import returned
 from runner.review.telegram.wire import Document, LineError, LostError, RefusedError, ThrottledError
-from runner.store import phone
+from runner.store import attachments, phone
 
 if TYPE_CHECKING:
     from sqlalchemy import Row
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 SLOWEST_S = 60.0  #: between two attempts while Telegram can't be reached
 UNCHANGED = "not modified"
+SENDS = {"text": "sendMessage", "document": "sendDocument", "photo": "sendPhoto"}
 LOOK_S = 5.0  #: how often to look for what nobody announced
 
 
@@ -154,7 +155,9 @@ class Sender:
 
     async def _call(self, post: Row[Any]) -> None:
         try:
-            message, look = returned(await self.wire.call(*_method(post), **_params(post)))
+            message, look = returned(
+                await self.wire.call(_method(post), **{**_params(post), **self._file(post)})
+            )
         except RefusedError as error:
             if UNCHANGED not in str(error).lower() or post.message is None:
                 raise
@@ -164,6 +167,19 @@ class Sender:
         with self.store.change() as tx:
             phone.shown(tx, post, message, look)
             self.fate.accepted(tx, post, look)
+
+    def _file(self, post: Row[Any]) -> dict[str, Document]:
+        """The file that a new message carries, if it does; raises `RefusedError` for one that can't be had."""
+        wanted, form = json.loads(post.wanted), _form(post)
+        if post.message is not None or form == "text":
+            return {}
+        if post.file is not None:
+            return {form: Document(wanted["name"], post.file.encode())}
+        try:
+            with self.store.read() as connection:
+                return {form: Document(wanted["name"], attachments.get(connection, wanted["sha256"]))}
+        except GoneError as error:
+            raise RefusedError(str(error)) from None
 
     def _put_back(self, post: Row[Any]) -> None:
         with self.store.change() as tx:
@@ -181,6 +197,10 @@ class Sender:
 
     def _refuse(self, post: Row[Any], reason: str) -> None:
         with self.store.change() as tx:
+            if _form(post) == "photo" and post.message is None:
+                phone.want(tx, post, form="document")  # no picture to Telegram; it is a file all the same
+                phone.put_back(tx, post.id)
+                return
             phone.kill_post(tx, post.id)
             self.fate.refused(tx, post, reason)
 
@@ -193,31 +213,36 @@ class Sender:
         self._all_free = max(self._all_free, asyncio.get_running_loop().time() + pause)
 
 
-def _method(post: Row[Any]) -> tuple[str]:
+def _method(post: Row[Any]) -> str:
+    form = _form(post)
     if post.message is not None:
-        return ("editMessageText" if post.file is None else "editMessageCaption",)
-    return ("sendMessage" if post.file is None else "sendDocument",)
+        return "editMessageText" if form == "text" else "editMessageCaption"
+    return SENDS[form]
+
+
+def _form(post: Row[Any]) -> str:
+    return "document" if post.file is not None else str(json.loads(post.wanted).get("form", "text"))
 
 
 def _params(post: Row[Any]) -> dict[str, Any]:
     """What the method is told; a line below the text tells what became of it."""
-    wanted = json.loads(post.wanted)
-    name, entities = ("text", "entities") if post.file is None else ("caption", "caption_entities")
+    wanted, form = json.loads(post.wanted), _form(post)
+    name, entities = ("text", "entities") if form == "text" else ("caption", "caption_entities")
     params: dict[str, Any] = {"chat_id": post.chat, name: composed(wanted), entities: wanted["entities"]}
     if wanted.get("buttons"):
         params["reply_markup"] = {"inline_keyboard": wanted["buttons"]}
-    if post.file is None:
+    if form == "text":
         params["link_preview_options"] = {"is_disabled": True}
     if post.message is not None:
         return {**params, "message_id": post.message}
+    if form == "document":
+        params["disable_content_type_detection"] = True  # a file stays the file that it is
     if wanted.get("asks"):
         params["reply_markup"] = {"force_reply": True, "selective": True}
     if wanted.get("reply_to"):
         params["reply_parameters"] = {"message_id": wanted["reply_to"], "allow_sending_without_reply": True}
     if wanted.get("quiet"):
         params["disable_notification"] = True
-    if post.file is not None:
-        params["document"] = Document(wanted["name"], post.file.encode())
     return params
 
 

@@ -52,6 +52,7 @@ class Message(_Part):
     caption: Words | None = None
     caption_entities: list[dict[str, Any]] = Field(default_factory=list)
     document: dict[str, Any] | None = None
+    photo: list[dict[str, Any]] = Field(default_factory=list)  #: one picture in several sizes
     reply_to_message: Message | None = None
     forward_origin: dict[str, Any] | None = None
 
@@ -130,10 +131,12 @@ def _said(message: Message) -> Said | None:
 
 def shown(message: Message) -> dict[str, Any]:
     """What a person sees of a message, in a form that can be compared."""
+    file = message.document or (message.photo[-1] if message.photo else {})
     return {
         "text": message.text if message.text is not None else message.caption,
         "entities": message.entities or message.caption_entities,
-        "document": message.document.get("file_unique_id") if message.document else None,
+        "file": file.get("file_unique_id"),
+        "size": file.get("file_size"),
     }
 
 

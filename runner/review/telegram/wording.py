@@ -37,7 +37,7 @@ def head(
     cost, _, _ = runs.bill(connection, row.run)
     models = ", ".join(runs.models(connection, row.run)) or "no model"
     account = f" · account {body['account']}" if body["account"] else ""
-    attached = f" · {len(body['attachments'])} attachments" if body["attachments"] else ""
+    attached = f" · {len(body['attachments'])} attachments, above" if body["attachments"] else ""
     lines = (
         f"📝 {row.task} · run {row.run} · {models} · ${cost:.4f}",
         f"Goes to: {row.kind}{account}{attached}",

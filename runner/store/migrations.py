@@ -1,0 +1,38 @@
+"""The numbered steps that lead from one version of the tables to the next."""
+
+from collections.abc import Callable
+
+from sqlalchemy import Connection, insert, inspect, select, update
+
+from runner.store.schema import METADATA, asks, attachments, buttons, cards, meta, posts, updates, yeses
+
+PHONE = (updates, cards, posts, buttons, asks, yeses)  #: the tables of step 2
+LATER = (*PHONE, attachments)  #: those that the first version did not have
+
+
+def _create(connection: Connection) -> None:
+    METADATA.create_all(connection, tables=[table for table in METADATA.sorted_tables if table not in LATER])
+
+
+def _add_phone(connection: Connection) -> None:
+    METADATA.create_all(connection, tables=PHONE)
+
+
+def _add_attachments(connection: Connection) -> None:
+    METADATA.create_all(connection, tables=[attachments])
+
+
+MIGRATIONS: tuple[Callable[[Connection], None], ...] = (_create, _add_phone, _add_attachments)
+
+
+def migrate(connection: Connection) -> None:
+    """Bring the tables to the newest version; each step that lacks is taken once, in order."""
+    version = 0
+    if inspect(connection).has_table("meta"):
+        version = int(connection.execute(select(meta.c.value).where(meta.c.name == "schema")).scalar_one())
+    for step in MIGRATIONS[version:]:
+        step(connection)
+    if version == 0:
+        connection.execute(insert(meta).values(name="schema", value=str(len(MIGRATIONS))))
+    elif version < len(MIGRATIONS):
+        connection.execute(update(meta).where(meta.c.name == "schema").values(value=str(len(MIGRATIONS))))
