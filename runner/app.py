@@ -176,7 +176,8 @@ class App:
             self.executor.carry_out,
             settings.max_runs,
         )
-        self.schedule = Schedule(self.store, self.stop, settings.zone, settings.daily_budget_usd)
+        most = settings.gate.max_pending_total
+        self.schedule = Schedule(self.store, self.stop, settings.zone, settings.daily_budget_usd, most)
         self.outbox = Outbox(
             self.home,
             self.store,

@@ -236,6 +236,9 @@ class Executor:
     def _submit(self, tx: Transaction, attempt: Attempt, made: Made) -> None:
         limits = attempt.task.limits
         origin = Origin(task=attempt.task.name, run=attempt.run, place=made.place, call=made.call)
+        if (waits := drafts.same(tx.connection, origin.task, made.kind, made.fields)) is not None:
+            tx.tell("draft.folded", draft=waits, task=origin.task, run=origin.run)
+            return
         draft = new_id()
         drafts.add(tx, draft, origin, made.kind, made.fields, limits.expires, limits.revisions)
         if made.kind.auto and not holds_text(made.kind.schema_, made.kind.schema_):

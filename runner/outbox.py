@@ -108,6 +108,7 @@ class Outbox:
         if hour is not None and hour <= now:
             with self.store.change() as tx:
                 waiting.expire(tx)
+                waiting.remind(tx)
             return  # the commit calls again
         self._wait_for(hour, now)
         if not self.stop.look():

@@ -95,6 +95,7 @@ class Schedule:
     stop: Stop
     zone: ZoneInfo
     daily_budget: Decimal | None = None  #: USD; no run starts once it is spent
+    max_pending: int = 0  #: no run starts while so many drafts of all tasks wait; zero means no bound
     _tasks: dict[str, Declared] = field(default_factory=dict)
     _woken: set[str] = field(default_factory=set)
     _scheduler: Any = None
@@ -213,6 +214,7 @@ class _Doors:
         self.released = stops.last_release(tx.connection)
         self.paused = slots.paused(tx.connection)
         self.budget = schedule.daily_budget
+        self.max_pending = schedule.max_pending
         self.zone = schedule.zone
 
     def account(self, task: Declared, slot: Due) -> None:
@@ -255,6 +257,8 @@ class _Doors:
             return "skipped: overlap"
         if limits.max_pending and waiting.count(connection, task.name) >= limits.max_pending:
             return "skipped: max_pending"
+        if self.max_pending and waiting.adds_to_pile(connection, task.name, self.max_pending):
+            return "skipped: max_pending_total"
         if self.budget is None:
             return ""
         spent = runs.spent_since(connection, midnight(self.tx.now, self.zone))

@@ -66,6 +66,14 @@ class Reviewer(_Table):
     chat: int | None = None  #: where their cards go; None is their private chat with the bot
 
 
+class Gate(_Table):
+    """How much of the owner's attention all tasks together may ask for."""
+
+    max_pending_total: int = Field(
+        default=0, ge=0
+    )  #: no new run while so many drafts wait; zero means no bound
+
+
 class KindRule(_Table):
     """What the owner asks for a kind beyond the ordinary."""
 
@@ -92,6 +100,7 @@ class Settings(BaseSettings):
     telegram_api: str = "https://api.telegram.org"  #: where the Bot API is
     telegram: Phone = Phone()
     heartbeat: Heartbeat = Heartbeat()
+    gate: Gate = Gate()
     reviewers: dict[str, Reviewer] = Field(default_factory=dict)  #: by name
     kinds: dict[str, KindRule] = Field(default_factory=dict)  #: by the kind's name
 

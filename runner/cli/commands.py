@@ -54,6 +54,7 @@ class Commands(click.Group):
         "log": "looking",
         "verify": "looking",
         "costs": "looking",
+        "stats": "stats",
         "doctor": "doctor",
         "telegram": "phone",
         "service": "service",

@@ -74,6 +74,7 @@ def add(
         "digest": digest(content),
         "created": stamp(tx.now),
         "expires": stamp(tx.now + expires),
+        "remind": stamp(tx.now + expires / 2),
         "revisions_left": revisions_left,
     }
     tx.connection.execute(insert(drafts).values(row))
@@ -123,6 +124,18 @@ def approve(tx: Transaction, held: Held, by: str, not_before: datetime | None = 
     move(tx, held, State.APPROVED, approved=held.digest, approved_by=by, not_before=hour, note=None)
     decided(tx, held, "approve", by)
     tx.tell("draft.approved", draft=held.id, task=held.task, digest=held.digest, by=by, not_before=hour)
+
+
+def same(connection: Connection, task: str, kind: Kind, fields: Mapping[str, Any]) -> str | None:
+    """The task's pending draft that says exactly this; None when none does."""
+    query = select(drafts.c.id).where(
+        drafts.c.task == task,
+        drafts.c.state == State.PENDING,
+        drafts.c.kind == kind.name,
+        drafts.c.source == kind.source,
+    )
+    waiting = connection.execute(query.order_by(drafts.c.created)).scalars()
+    return next((each for each in waiting if fields_of(connection, each) == fields), None)
 
 
 def get(connection: Connection, draft: str) -> Row[Any]:

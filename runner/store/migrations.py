@@ -2,9 +2,20 @@
 
 from collections.abc import Callable
 
-from sqlalchemy import Connection, insert, inspect, select, update
+from sqlalchemy import Connection, Index, insert, inspect, select, text, update
 
-from runner.store.schema import METADATA, asks, attachments, buttons, cards, meta, posts, updates, yeses
+from runner.store.schema import (
+    METADATA,
+    asks,
+    attachments,
+    buttons,
+    cards,
+    drafts,
+    meta,
+    posts,
+    updates,
+    yeses,
+)
 
 PHONE = (updates, cards, posts, buttons, asks, yeses)  #: the tables of step 2
 LATER = (*PHONE, attachments)  #: those that the first version did not have
@@ -22,7 +33,24 @@ def _add_attachments(connection: Connection) -> None:
     METADATA.create_all(connection, tables=[attachments])
 
 
-MIGRATIONS: tuple[Callable[[Connection], None], ...] = (_create, _add_phone, _add_attachments)
+def _add_reminders(connection: Connection) -> None:
+    _add_column(connection, "drafts", "remind TEXT")
+    _index(connection, "drafts_by_reminder")
+
+
+def _add_column(connection: Connection, table: str, column: str) -> None:
+    """A column that a table of an earlier step lacks; a table that was made today has it."""
+    known = {each["name"] for each in inspect(connection).get_columns(table)}
+    if column.partition(" ")[0] not in known:
+        connection.execute(text(f"ALTER TABLE {table} ADD COLUMN {column}"))
+
+
+def _index(connection: Connection, name: str) -> None:
+    found: Index = next(each for each in drafts.indexes if each.name == name)
+    found.create(connection, checkfirst=True)
+
+
+MIGRATIONS: tuple[Callable[[Connection], None], ...] = (_create, _add_phone, _add_attachments, _add_reminders)
 
 
 def migrate(connection: Connection) -> None:

@@ -119,10 +119,12 @@ drafts = Table(
     Column("approved_by", Text),
     Column("not_before", Text),
     Column("note", Text),  #: why it came back, or how it ended
+    Column("remind", Text),  #: when its owner is reminded of it next; NULL: no more
 )
 Index("drafts_by_state", drafts.c.state, drafts.c.created)
 Index("drafts_by_expiry", drafts.c.state, drafts.c.expires)
 Index("drafts_by_task", drafts.c.task, drafts.c.state)
+Index("drafts_by_reminder", drafts.c.state, drafts.c.remind)
 
 kinds = Table(
     "kinds",

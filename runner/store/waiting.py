@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Connection, bindparam, func, select
+from sqlalchemy import Connection, bindparam, func, select, update
 
 from runner.clock import parse, stamp
 from runner.draft import Kind
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from runner.store.store import Transaction
 
+ASKING = (State.PENDING, State.REVISING, State.UNCERTAIN)  #: what takes its owner's attention
 WAITING = (State.PENDING, State.APPROVED)  #: what a change of the kind's code concerns
 
 
@@ -33,13 +34,14 @@ _HOURS = select(
         select(func.min(drafts.c.expires)).where(drafts.c.state == state).scalar_subquery()
         for state in WAITING
     ),
+    select(func.min(drafts.c.remind)).where(drafts.c.state == State.PENDING).scalar_subquery(),
 )
+LAST_CALL = 0.9  #: of a draft's life, at which its owner is reminded for the second and last time
 
 
 def count(connection: Connection, task: str) -> int:
     """How many of the task's drafts wait for their owner."""
-    states = (State.PENDING, State.REVISING, State.UNCERTAIN)
-    query = select(func.count()).select_from(drafts).where(drafts.c.task == task, drafts.c.state.in_(states))
+    query = select(func.count()).select_from(drafts).where(drafts.c.task == task, drafts.c.state.in_(ASKING))
     return connection.execute(query).scalar_one()
 
 
@@ -77,6 +79,28 @@ def of_kind(connection: Connection, kind: Kind) -> list[str]:
     return list(
         connection.execute(query.where(drafts.c.kind == kind.name, drafts.c.source == kind.source)).scalars()
     )
+
+
+def adds_to_pile(connection: Connection, task: str, most: int) -> bool:
+    """Whether so many drafts of all tasks wait, and this is a task that makes some."""
+    made = select(drafts.c.id).where(drafts.c.task == task).limit(1)
+    query = select(func.count()).select_from(drafts).where(drafts.c.state.in_(ASKING))
+    return connection.execute(query).scalar_one() >= most and connection.execute(made).first() is not None
+
+
+def remind(tx: Transaction) -> int:
+    """Tell of each draft that has waited for half its life, or nearly all of it; how many."""
+    columns = (drafts.c.id, drafts.c.task, drafts.c.kind, drafts.c.created, drafts.c.expires)
+    is_due = (drafts.c.state == State.PENDING, drafts.c.remind <= stamp(tx.now))
+    found = tx.connection.execute(select(*columns).where(*is_due)).all()
+    for row in found:
+        begun, ends = parse(row.created), parse(row.expires)
+        last = begun + (ends - begun) * LAST_CALL
+        following = stamp(last) if last > tx.now else None
+        tx.connection.execute(update(drafts).where(drafts.c.id == row.id).values(remind=following))
+        about = {"draft": row.id, "task": row.task, "kind": row.kind}
+        tx.tell("draft.waiting", level="warning", since=row.created, expires=row.expires, **about)
+    return len(found)
 
 
 def give_back(tx: Transaction, reason: str, *, before: str | None = None) -> int:

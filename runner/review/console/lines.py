@@ -38,6 +38,8 @@ _SENTENCES: dict[str, str] = {
     "draft.rejected": "{task}: draft {draft} rejected by {by}: {reason}",
     "draft.revising": "{task}: draft {draft} is being revised: {feedback}",
     "draft.expired": "{task}: draft {draft} expired undecided",
+    "draft.waiting": "{task}: draft {draft} waits since {since} and expires {expires}: runner show {draft}",
+    "draft.folded": "{task}: run {run} made draft {draft} once more, which waits already",
     "draft.withdrawn": "{task}: draft {draft} withdrawn by {by}",
     "delivery.started": "{task}: draft {draft}: delivery begins",
     "delivery.delivered": "{task}: draft {draft} delivered: {receipt}",
@@ -52,9 +54,12 @@ _SENTENCES: dict[str, str] = {
     "telegram.stranger": "person {person} wrote to the bot in chat {chat} and got no answer: not listed, or not there",
     "telegram.refused": "Telegram refused a message in chat {chat}: {reason}",
     "card.altered": "Telegram changed the card of draft {draft}; decide at the terminal: runner show {draft}",
+    "heartbeat.missed": "the dead man's switch was not asked: {reason}",
+    "heartbeat.resumed": "the dead man's switch is asked again",
     "clock.moved": "{task}: the clock was moved from {was} to {now}",
     "log": "{task} {message}",
 }
+INSTANTS = frozenset({"slot", "since", "expires"})
 STYLES = {"error": "bold red", "warning": "yellow"}
 
 
@@ -76,7 +81,7 @@ class _Blank(dict[str, str]):
 
 
 def _shown(name: str, value: Any, zone: ZoneInfo) -> str:
-    if name == "slot":
+    if name in INSTANTS:
         return _clock(value, zone, "%a %d %b %H:%M")
     if name == "tasks":
         return f"{len(value)} tasks" if value else "no tasks yet; drop one into tasks/"

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from runner.store.store import Transaction
 
 GOOD = frozenset({"ok"})
+INSTANTS = ("slot", "since", "expires")
 SILENT = frozenset({"stopped"})  #: statuses that STOP explains by itself
 SPARE = timedelta(minutes=1)  #: how long past its time a run may take before it is an alarm
 #: what can't wait for the morning
@@ -33,6 +34,9 @@ PLAINLY = {
     "stop.released": "▶️ Resumed by {by}: slots fire again.",
     "telegram.thawed": "Decisions by Telegram are taken again.",
     "alert.raised": "🔔 {task}: {text}",
+    "draft.waiting": "⏳ {task}: draft {draft} waits since {since} and expires {expires}. /pending shows it.",
+    "heartbeat.missed": "⚠ The dead man's switch was not asked: {reason}",
+    "heartbeat.resumed": "The dead man's switch is asked again.",
     "delivery.uncertain": "❓ {task}: draft {draft} may have been delivered or not: {reason}. Its card has a way on.",
 }
 #: troubles that fold: what is told, and of what they are one
@@ -60,7 +64,7 @@ class Status:
         """Say what the event is worth."""
         name = str(event["event"])
         if name in PLAINLY:
-            self.say(tx, name, PLAINLY[name].format_map(_Known(event)), is_urgent=name in URGENT)
+            self.say(tx, name, PLAINLY[name].format_map(_Known(self._local(event))), is_urgent=name in URGENT)
         elif name in TROUBLES:
             place = event.get("task") or event.get("file")
             if name == "task.broken" or self._notify(event) != "never":
@@ -80,9 +84,9 @@ class Status:
         return known.limits.notify if known is not None else "problems"
 
     def _local(self, event: Mapping[str, Any]) -> dict[str, Any]:
-        slot = event.get("slot")
-        shown = f"{parse(slot).astimezone(self.zone):%a %d %b %H:%M}" if slot else ""
-        return {**event, "slot": shown}
+        """The event with its instants as the owner's clock shows them."""
+        shown = {name: parse(event[name]).astimezone(self.zone) for name in INSTANTS if event.get(name)}
+        return {**event, **{name: f"{at:%a %d %b %H:%M}" for name, at in shown.items()}}
 
     def _run(self, tx: Transaction, name: str, event: Mapping[str, Any]) -> None:
         """A run's own message where all runs are told; troubles fold wherever they are told."""
