@@ -43,7 +43,10 @@ class Screen:
         return before + words
 
     def type(self, line: str) -> None:
-        os.write(self._terminal, f"{line}\n".encode())
+        self.press(f"{line}\n")
+
+    def press(self, keys: str) -> None:
+        os.write(self._terminal, keys.encode())
 
 
 @contextmanager

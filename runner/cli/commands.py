@@ -19,6 +19,7 @@ TEACHES = """A folder of scheduled Claude tasks that say nothing to the outside 
 Start:    runner init         put a project into this folder
           runner up           run it
 Decide:   runner pending      what waits for you
+          runner review       the same, one after another on a full screen
           runner show ID      all of it, exactly as it would be delivered
           runner approve ID   and nothing else lets it out
 Halt:     touch STOP          or: runner stop
@@ -39,6 +40,7 @@ class Commands(click.Group):
         "runs": "looking",
         "pending": "deciding",
         "show": "deciding",
+        "review": "review",
         "approve": "deciding",
         "reject": "deciding",
         "revise": "deciding",
