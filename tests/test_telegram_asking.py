@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 from modules import note
 from phones import APPROVE, OWNER, REJECT, Hand, buttons, phoned, said
+from test_store import put
 
 from runner.clock import parse
 from runner.rehearsal.destination import DropsResponse
 from runner.rehearsal.telegram import StandInTelegram
-from runner.review.telegram.hours import is_quiet, later, next_at
+from runner.review.telegram.hours import free, is_quiet, later, next_at
 from runner.settings import load
-from runner.store import phone, slots
+from runner.store import drafts, phone, slots
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -141,6 +142,45 @@ async def test_an_approval_for_the_next_free_hour_can_be_undone(tmp_path: Path, 
         await hand.tap(UNDO)
         await hand.it.event("draft.returned", draft=draft)
         await hand.shown(APPROVE, "taken back by owner 42")
+
+
+def fill(hand: Hand, hours: int) -> datetime:
+    """Approved drafts for each of the next full hours; the first hour that is free after them."""
+    hour = free(hand.it.app.store, hand.phone.cards.zone)
+    with hand.it.app.store.change() as tx:
+        for number in range(hours):
+            put(tx, f"taken{number}")
+            held = drafts.held(tx.connection, f"taken{number}")
+            drafts.approve(tx, held, "ana", hour + timedelta(hours=number))
+    return hour + timedelta(hours=hours)
+
+
+async def test_the_next_free_hour_of_a_full_day_is_the_next_days(tmp_path: Path, tg: StandInTelegram) -> None:
+    async with phoned(tmp_path, tg) as hand:
+        draft = await drafted(hand, note())
+        hour = fill(hand, 30)
+        await hand.tap(LATER, draft)
+        answer = await hand.tap("✅ Approve for the next free hour")
+        assert hand.it.desk.sheet(draft).held.not_before == hour
+        assert f"{hour.astimezone(hand.phone.cards.zone):%a %H:%M}" in answer["text"]
+
+
+async def test_where_no_hour_is_free_before_it_expires_nothing_is_approved(
+    tmp_path: Path, tg: StandInTelegram
+) -> None:
+    async with phoned(tmp_path, tg) as hand:
+        draft = await drafted(
+            hand,
+            note(options="expires=timedelta(hours=20)").replace(
+                "from typing", "from datetime import timedelta\nfrom typing"
+            ),
+        )
+        fill(hand, 24)
+        await hand.tap(LATER, draft)
+        answer = await hand.tap("✅ Approve for the next free hour")
+        assert "expires before that hour" in answer["text"]
+        assert answer["show_alert"] is True
+        assert hand.it.desk.sheet(draft).held.state == "pending"
 
 
 @pytest.mark.parametrize(("words", "state"), [("It was delivered", "delivered"), ("It was not", "pending")])
