@@ -165,7 +165,9 @@ class App:
             upper_bound,
         )
         say = self.diagnostics.say
-        self.executor = Executor(self.home, self.store, self.stop, self.children, broker, self._kinds_of, say)
+        self.executor = Executor(
+            self.home, self.store, self.stop, self.children, broker, self._kinds_of, say, settings.approvals
+        )
         if stand_ins:
             self.executor.again_s = REHEARSED_AGAIN_S
         self.dispatch = Dispatch(

@@ -98,6 +98,7 @@ class Executor:
     broker: Broker
     kinds_of: Callable[[Declared], Mapping[str, Kind]]  #: the kinds that the task's module knows, by name
     say: Callable[..., None]  #: for diagnostics: level, words, and what they are about
+    approvals: Mapping[str, int]  #: by kind: how many people must say yes, where the owner says so
     again_s: float = AGAIN_S
 
     def begin(self, tx: Transaction, run: str, task: Declared) -> Attempt | None:
@@ -241,8 +242,12 @@ class Executor:
             return
         draft = new_id()
         drafts.add(tx, draft, origin, made.kind, made.fields, limits.expires, limits.revisions)
-        if made.kind.auto and not holds_text(made.kind.schema_, made.kind.schema_):
+        if self._needs_nobody(made.kind):
             drafts.approve(tx, drafts.held(tx.connection, draft), by="auto: it holds no free text")
+
+    def _needs_nobody(self, kind: Kind) -> bool:
+        """Whether a draft of that kind goes out without a human: it can hold no words, and its owner asks for no yes."""
+        return kind.auto and kind.name not in self.approvals and not holds_text(kind.schema_, kind.schema_)
 
     def _revise(self, tx: Transaction, attempt: Attempt, base: Row[Any], verdict: Verdict) -> None:
         """The draft's new revision: what stands in its place among what the run returned, if it is of its kind."""

@@ -177,7 +177,9 @@ class Settings(BaseSettings):
     @property
     def approvals(self) -> dict[str, int]:
         """How many different people must say yes, for each kind that the owner made a rule for."""
-        return {name: rule.approvals for name, rule in self.kinds.items()}
+        return {
+            name: rule.approvals for name, rule in self.kinds.items() if "approvals" in rule.model_fields_set
+        }
 
     def secret(self, name: str) -> str | None:
         """A secret of a kind's, from the environment or `.env`; None when it is not set."""

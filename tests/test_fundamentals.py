@@ -9,6 +9,7 @@ import pytest
 from modules import note
 
 from runner.errors import DecisionError, DraftError, StoppedError
+from runner.settings import KindRule
 from runner.testing import rehearsal
 
 if TYPE_CHECKING:
@@ -139,21 +140,43 @@ async def test_a_run_may_make_several_drafts_and_say_things_to_its_owner(tmp_pat
         assert (await it.event("alert.raised"))["text"] == "look at these"
 
 
+WEIGHT = note("return Weight(value=3)").replace(
+    "class Note(Draft):",
+    """class Weight(Draft):
+    value: int
+    auto: ClassVar = True
+
+    async def deliver(self, delivery):
+        await delivery.http.post("https://shop.example.com/", json={"value": self.value})
+        return Receipt()
+
+
+class Note(Draft):""",
+)
+
+
 async def test_a_kind_without_any_free_text_may_be_delivered_without_a_human(tmp_path: Path) -> None:
-    module = note("return Weight(value=3)").replace(
-        "class Note(Draft):",
-        "class Weight(Note_):\n    value: int\n    auto: ClassVar = True\n\nclass Note(Draft):",
-    )
-    base = (
-        "class Note_(Draft):\n    async def deliver(self, delivery):\n"
-        "        await delivery.http.post('https://shop.example.com/', json={'value': self.value})\n"
-        "        return Receipt()\n\n\n"
-    )
     async with rehearsal(tmp_path) as it:
-        it.drop("note.py", module.replace("class Weight", base + "class Weight"))
+        it.drop("note.py", WEIGHT)
         await it.run("note")
         assert (await it.destination.received(1)).body == b'{"value":3}'
         assert (await it.event("draft.approved"))["by"].startswith("auto")
+
+
+@pytest.mark.parametrize("needs", [1, 2])
+async def test_a_kind_for_which_the_owner_demands_approvals_never_goes_without_a_human(
+    tmp_path: Path, needs: int
+) -> None:
+    async with rehearsal(tmp_path, kinds={"weight": KindRule(approvals=needs)}) as it:
+        it.drop("note.py", WEIGHT)
+        await it.run("note")
+        held = (await it.draft()).held
+        people = ["ana", "bob"][:needs]
+        assert [it.desk.approve(held.id, held.digest, by) for by in people] == [
+            by == people[-1] for by in people
+        ]
+        assert (await it.destination.received(1)).body == b'{"value":3}'
+        assert (await it.event("draft.approved"))["by"] == people[-1]
 
 
 async def test_a_kind_that_may_hold_words_can_never_go_without_a_human(tmp_path: Path) -> None:
