@@ -205,6 +205,7 @@ class App:
             self.outbox.inquire,
             lambda: self.journal.head,
             self.diagnostics.say,
+            lambda: self._was_stopped or self._catching_up is not None,
         )
         if self.stand_ins:
             settings = settings.model_copy(update={"telegram_api": self.stand_ins.telegram})

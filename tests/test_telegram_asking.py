@@ -231,6 +231,43 @@ async def test_commands_do_what_they_say_and_once(tmp_path: Path, tg: StandInTel
         assert draft
 
 
+SLOW = "import time, pathlib\nwhile not pathlib.Path(__file__).with_name('go.txt').exists():\n    time.sleep(0.01)\n"
+
+
+async def answered(hand: Hand, command: str) -> str:
+    """What a command was answered."""
+    number = hand.tg.says(OWNER, command)["message"]["message_id"]
+
+    def answer() -> str:
+        found = (
+            each
+            for each in hand.tg.messages(OWNER)
+            if each.get("reply_to_message", {}).get("message_id") == number
+        )
+        return "".join(map(said, found))
+
+    await hand.it.until(lambda: bool(answer()), f"the answer to {command}")
+    return answer()
+
+
+async def test_after_a_stop_nobody_is_told_that_a_task_is_not_there_before_tasks_were_read(
+    tmp_path: Path, tg: StandInTelegram
+) -> None:
+    async with phoned(tmp_path, tg) as hand:
+        hand.it.desk.halt("ana")
+        await hand.it.event("stop.engaged")
+        hand.it.drop("note.py", SLOW + note())
+        tg.says(OWNER, "/resume")
+        await hand.tap("Yes, resume")
+        for command in ("/run note", "/pause note", "/tasks"):
+            assert "tasks/ is read again" in await answered(hand, command)
+        (tmp_path / "tasks" / "go.txt").touch()
+        await hand.it.event("task.loaded", task="note")
+        await hand.it.until(lambda: not hand.it.app._was_stopped and hand.it.app._catching_up is None)
+        assert "there is no task 'other'" in await answered(hand, "/run other")
+        assert "of note is queued" in await answered(hand, "/run note")
+
+
 async def test_words_that_nobody_asked_for_and_other_bots_commands_mean_nothing(
     tmp_path: Path, tg: StandInTelegram
 ) -> None:

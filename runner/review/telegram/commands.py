@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from runner.errors import RunnerError
+from runner.errors import GoneError, RunnerError
 from runner.review.console.lines import line
 from runner.review.telegram.answer import NOTHING, Answer, message
 from runner.schedule import upcoming
@@ -39,6 +39,7 @@ MENU = {
     "unpause": "let it run again: /unpause TASK",
     "help": "these commands",
 }
+READING = "tasks/ is read again once a stop has ended; ask once more in a moment."
 SHOWN = 10  #: runs, and lines of the record
 
 
@@ -54,6 +55,9 @@ class Commands:
     tasks: Callable[[], Mapping[str, Declared]]
     submit: Callable[[str, str], str]  #: a task's name and an id: queues a run; raises `RunnerError`
     frozen: Callable[[], str]
+    is_reading: Callable[
+        [], bool
+    ]  #: whether tasks/ is still being read, so that a task may be there and not known
 
     def take(self, words: Said, name: str, argument: str, number: int) -> Answer:
         """Carry out a command; `number` is the update's, which makes of a repetition the same again."""
@@ -63,6 +67,8 @@ class Commands:
             return self._say(words, ["Commands are the owner's; /stop is anyone's who is listed."])
         try:
             return self._obey(words, name, argument, number)
+        except GoneError as error:
+            return self._say(words, [READING if self.is_reading() else str(error)])
         except RunnerError as error:
             return self._say(words, [str(error)])
 
@@ -119,7 +125,7 @@ class Commands:
 
     def _pause(self, name: str, task: str, by: str) -> str:
         if task not in self.tasks():
-            return f"There is no task {task!r}; there are: {', '.join(self.tasks()) or 'none'}."
+            raise GoneError(f"There is no task {task!r}; there are: {', '.join(self.tasks()) or 'none'}.")
         with self.store.change() as tx:
             if name == "unpause":
                 return f"Unpaused {task}." if slots.unpause(tx, task, by) else f"{task} is not paused."
@@ -152,7 +158,7 @@ class Commands:
             lines.append(
                 f"{task.name}: {task.schedule}{following}{' · paused' if task.name in paused else ''}"
             )
-        return lines
+        return [*lines, READING] if self.is_reading() else lines
 
     def _runs(self) -> list[str]:
         with self.store.read() as connection:

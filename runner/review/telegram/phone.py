@@ -43,6 +43,7 @@ class Neighbours:
     look_again: Callable[[], None]  #: at what became of uncertain deliveries
     head: Callable[[], tuple[int, str]]  #: number and hash of the journal's last line
     say: Callable[..., None]  #: for diagnostics
+    is_reading: Callable[[], bool] = bool  #: whether tasks/ is still being read, after a stop
 
 
 class Phone:
@@ -58,7 +59,15 @@ class Phone:
         asks = Asks(store, desk, self.cards, self.reviewers, self._frozen)
         taps = Taps(store, desk, self.cards, self.reviewers, asks, self._frozen, others.look_again)
         commands = Commands(
-            store, desk, taps, self.reviewers, settings.zone, others.tasks, others.submit, self._frozen
+            store,
+            desk,
+            taps,
+            self.reviewers,
+            settings.zone,
+            others.tasks,
+            others.submit,
+            self._frozen,
+            others.is_reading,
         )
         self.intake = Intake(store, self.wire, self.reviewers, taps, asks, commands, others.say)
         self.status = Status(self.reviewers, others.tasks, settings.zone, settings.telegram.quiet_hours)
