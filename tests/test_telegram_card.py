@@ -19,12 +19,14 @@ from runner.review.telegram.card import (
     PARTS_MOST,
     Face,
     Part,
+    comparison,
     graphemes,
     is_unaltered,
     parts,
     said,
     units,
 )
+from runner.review.telegram.difference import lines, summary
 
 KIND = Kind(name="note", title="Note", module="notes", file="notes.py", schema_={}, source="ab" * 32)
 FACE = Face("k3v9", 1, "cd" * 32, ("📝 note · run r1", "Goes to: note · account ana@example.com"))
@@ -109,6 +111,47 @@ def test_no_letter_is_cut_in_two(text: str) -> None:
     pieces = on_the_phone(parts(rendering, FACE))
     if len(pieces) > 1:
         assert [letter for piece in pieces for letter in graphemes(piece)] == graphemes("".join(pieces))
+
+
+TEN = "\n".join(f"line {number} of some words" for number in range(10))
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "shown"),
+    [
+        (TEN, TEN.replace("line 4", "LINE 4"), "▌text\n…\n line 3 of some words\n-line 4 of some words\n+LINE 4 of some words\n line 5 of some words"),
+        ("one two three\u202e four", "one two three four", "▌text\n…\n-one two three⟦U+202E⟧ four\n+one two three four"),
+        ("a b c\n▌account: x", "a b c\n▌account: y", "▌text\n…\n a b c\n-⟦U+258C⟧account: x\n+⟦U+258C⟧account: y"),
+        (TEN, TEN, ""),
+        (TEN, "something else altogether", ""),
+        ("word " * 2000, "word " * 1999, ""),
+        (["a list"], "a text", ""),
+    ],
+)  # fmt: skip
+def test_what_changed_is_shown_by_lines_where_that_helps(before: Any, after: Any, shown: str) -> None:
+    assert lines({"text": before}, {"text": after}) == shown
+    made = comparison(shown, "k1", "k2", 3)
+    assert bool(made) == bool(shown)
+    assert not made or on_the_phone(made) == [shown]
+
+
+@given(TEXTS, TEXTS)
+@settings(max_examples=100, deadline=None)
+def test_a_difference_is_never_altered_nor_read_as_markup(before: str, after: str) -> None:
+    shown = lines({"text": before}, {"text": f"{before}{after[:20]}"})
+    assert not shown or on_the_phone(comparison(shown, "k1", "k2", 3)) == [shown]
+
+
+def test_which_fields_changed_is_said_where_the_drafts_have_something_in_common() -> None:
+    old = {"title": "Week 47", "text": "one two three"}
+    assert summary("k1", old, old) == "The same words as in draft k1, which was delivered"
+    assert (
+        summary("k1", old, {**old, "text": "four"}) == "Against delivered k1: text changed; title as it was"
+    )
+    assert summary("k1", old, {"title": "x", "text": "one two four"}).endswith(
+        "title, text changed; nothing as it was"
+    )
+    assert summary("k1", old, {"title": "x", "text": "four"}) == ""
 
 
 def test_what_is_longer_than_five_messages_is_a_document_with_its_proof() -> None:

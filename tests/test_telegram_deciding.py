@@ -58,6 +58,28 @@ async def test_a_card_says_whether_the_task_is_sealed_or_open(tmp_path: Path, tg
             await hand.shown(APPROVE, "🔒 sealed" if sealed and report().is_whole else "🔓 open")
 
 
+async def test_a_draft_much_like_the_last_delivered_one_shows_what_changed(
+    tmp_path: Path, tg: StandInTelegram
+) -> None:
+    async with phoned(tmp_path, tg) as hand:
+        body = "run.state['n'] = run.state.get('n', 0) + 1\nreturn Note(text=f'A long and steady text.\\nWeek {run.state[\"n\"]}')"
+        draft = await drafted(hand, body)
+        await hand.shown(APPROVE)
+        assert hand.sees("changes since") is None
+        await hand.tap(APPROVE)
+        await hand.it.event("delivery.delivered", draft=draft)
+        await hand.it.run("note")
+        card = await hand.shown(APPROVE)
+        told = await hand.reads(f"changes since {draft}")
+        assert "-Week 1\n+Week 2\n▌the whole content follows" in said(told)
+        assert told["message_id"] < card["message_id"]
+        assert buttons(told) == []
+        assert f"Against delivered {draft}: text changed" in said(card)
+        assert "A long and steady text.\nWeek 2" in said(card)
+        await hand.tap(APPROVE)
+        await hand.it.until(lambda: hand.it.count("delivery.delivered") == 2)
+
+
 async def test_a_no_asks_for_its_reason_which_the_task_is_told(tmp_path: Path, tg: StandInTelegram) -> None:
     async with phoned(tmp_path, tg) as hand:
         draft = await drafted(hand)

@@ -110,6 +110,19 @@ def enclosures(attachments: Sequence[Mapping[str, Any]], draft: str, revision: i
     ]
 
 
+def comparison(lines: str, last: str, draft: str, revision: int) -> list[Part]:
+    """A message that shows what changed since the last delivered draft; none where there is nothing to show."""
+    if not lines:
+        return []
+    return [
+        _part(
+            f"{BAR}changes since {last}, which was delivered · draft {draft} · revision {revision}\n",
+            lines,
+            f"{BAR}the whole content follows",
+        )
+    ]
+
+
 def _enclosure(attachment: Mapping[str, Any], before: str) -> Part:
     is_picture = attachment["media_type"] in PICTURES
     after = (

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 from runner.attachment import attachments
 from runner.draft import render
 from runner.gate import State
-from runner.review.telegram.card import Face, Part, enclosures, is_unaltered, parts
+from runner.review.telegram.card import Face, Part, comparison, enclosures, is_unaltered, parts
+from runner.review.telegram.difference import lines
 from runner.review.telegram.post import composed
 from runner.review.telegram.reviewers import Subject
-from runner.review.telegram.wording import fate, head
+from runner.review.telegram.wording import before, fate, head
 from runner.store import drafts, phone, stops
 
 if TYPE_CHECKING:
@@ -64,11 +65,15 @@ class Cards:
         for old in phone.cards_of(tx.connection, draft, chat):
             self._kill(tx, old, NEWER)
         held, content = drafts.held(tx.connection, draft), drafts.content(tx.connection, draft)
-        lines = head(tx.connection, draft, content, self.zone, self.sealing)
-        face = Face(draft, held.revision, held.digest, lines)
+        top = head(tx.connection, draft, content, self.zone, self.sealing)
+        face = Face(draft, held.revision, held.digest, top)
         number = phone.add_card(tx, draft, held.digest, chat, tries)
-        files = enclosures(list(attachments(json.loads(content)["fields"])), draft, held.revision)
-        for place, part in enumerate([*files, *parts(render(content), face)]):
+        (last, was), new = before(tx.connection, draft), json.loads(content)["fields"]
+        above = [
+            *enclosures(list(attachments(new)), draft, held.revision),
+            *comparison(lines(was, new), last, draft, held.revision),
+        ]
+        for place, part in enumerate([*above, *parts(render(content), face)]):
             phone.add_post(
                 tx,
                 chat,

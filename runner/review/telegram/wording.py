@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 from typing import TYPE_CHECKING, Any
 
 from runner.clock import parse
 from runner.gate import State
+from runner.review.telegram import difference
 from runner.review.telegram.card import LINE_MOST, said
 from runner.store import decisions, deliveries, drafts, runs, stops
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
     from datetime import datetime
     from zoneinfo import ZoneInfo
 
     from sqlalchemy import Connection, Row
 
-ALIKE = 0.3  #: how alike two texts must be for their difference to say anything
 #: what each decision looks like on a card
 DONE = {
     "approve": "✅ approved by {by} {at}",
@@ -34,7 +33,7 @@ def head(
 ) -> tuple[str, ...]:
     """Who made it, where it would go, what happens on approve, until when."""
     row, kind, body = drafts.get(connection, draft), drafts.kind_of(connection, draft), json.loads(content)
-    cost, _, _ = runs.bill(connection, row.run)
+    (last, old), (cost, _, _) = before(connection, draft), runs.bill(connection, row.run)
     models = ", ".join(runs.models(connection, row.run)) or "no model"
     account = f" · account {body['account']}" if body["account"] else ""
     attached = f" · {len(body['attachments'])} attachments, above" if body["attachments"] else ""
@@ -43,31 +42,17 @@ def head(
         f"Goes to: {row.kind}{account}{attached}",
         f"On approve: {kind.title} delivers exactly what stands below, once",
         f"Expires {_when(parse(row.expires), zone)} · {sealing(row.task)}",
-        _difference(connection, row, body["fields"]),
+        difference.summary(last, old, body["fields"]) if last else "",
     )
     marked = ("REHEARSAL: nothing leaves", *lines) if body["account"] == "rehearsal" else lines
     return tuple(line for line in marked if line)
 
 
-def _difference(connection: Connection, row: Row[Any], fields: Mapping[str, Any]) -> str:
-    """How it differs from the last delivered draft of the task; empty where that says nothing."""
+def before(connection: Connection, draft: str) -> tuple[str, dict[str, Any]]:
+    """The task's last delivered draft of that kind, and its fields; empty where none was."""
+    row = drafts.get(connection, draft)
     last = drafts.last_delivered(connection, row.task, row.kind)
-    if last is None:
-        return ""
-    old = drafts.fields_of(connection, last)
-    texts = [(name, str(old[name]), str(value)) for name, value in fields.items() if name in old]
-    changed = [name for name, before, after in texts if before != after]
-    same = [name for name, before, after in texts if before == after]
-    if not changed:
-        return f"The same words as in draft {last}, which was delivered"
-    alike = [_alike(before, after) for name, before, after in texts if name in changed]
-    if not same and max(alike) < ALIKE:
-        return ""
-    return f"Against delivered {last}: {', '.join(changed)} changed; {', '.join(same) or 'nothing'} as it was"
-
-
-def _alike(before: str, after: str) -> float:
-    return difflib.SequenceMatcher(None, before.split(), after.split(), autojunk=False).quick_ratio()
+    return (last, drafts.fields_of(connection, last)) if last is not None else ("", {})
 
 
 def fate(connection: Connection, draft: str, zone: ZoneInfo) -> str:
