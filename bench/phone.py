@@ -6,6 +6,7 @@ import asyncio
 import statistics
 import tempfile
 import time
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ from runner.draft import Kind
 from runner.rehearsal.handset import PERSON, Handset
 from runner.rehearsal.telegram import TOKEN, StandInTelegram
 from runner.review.telegram.post import Pace
+from runner.review.telegram.wire import Wire
 from runner.store import drafts, phone
 from runner.store.store import Store, new_id
 from runner.testing import Rehearsal, rehearsal
@@ -41,8 +43,24 @@ APPROVE = "✅ Approve"
 BACKLOG = 1000
 
 
-async def tap_lag(backlog: int = 0) -> tuple[list[float], list[float]]:
-    """Seconds from each of forty taps to its decision, committed and in the journal, and to its delivery's first line.
+@dataclass(frozen=True, slots=True)
+class Lags:
+    """Seconds from each tap, in order."""
+
+    network: list[float] = field(
+        default_factory=list
+    )  #: to a client that only hears it: HTTP alone, at that moment
+    decided: list[float] = field(default_factory=list)  #: to its decision, committed and in the journal
+    begun: list[float] = field(default_factory=list)  #: to the first line of its delivery
+
+    @property
+    def beyond(self) -> list[float]:
+        """To the first line of its delivery, less what the network took in the same moment."""
+        return [begun - network for begun, network in zip(self.begun, self.network, strict=True)]
+
+
+async def tap_lag(backlog: int = 0) -> Lags:
+    """Forty taps, and before each one the same over a line where nobody does anything but hear it.
 
     `backlog` is how many other cards wait to be sent, while none is.
     """
@@ -58,6 +76,7 @@ async def tap_lag(backlog: int = 0) -> tuple[list[float], list[float]]:
         (Path(folder) / "tasks" / "note.py").write_text(NOTE)
         async with (
             StandInTelegram() as telegram,
+            StandInTelegram() as other,
             rehearsal(Path(folder), phone=telegram.url, heard=heard, **given) as it,
         ):
             await it.run("note")
@@ -66,22 +85,46 @@ async def tap_lag(backlog: int = 0) -> tuple[list[float], list[float]]:
             await _until(it, lambda: all(_card(telegram, sheet.held.id) for sheet in waiting))
             if backlog:
                 _pile_up(it, backlog)
-            return await _tapped(it, telegram, [sheet.held.id for sheet in waiting], decided)
+            lags, ear = Lags(), Ear(other, Wire(TOKEN, other.url))
+            for sheet in waiting:
+                lags.network.append(await ear.hear())
+                await _tap(it, telegram, sheet.held.id, decided, lags)
+            await ear.wire.close_line()
+            return lags
 
 
-async def _tapped(
-    it: Rehearsal, telegram: StandInTelegram, ids: list[str], decided: dict[str, float]
-) -> tuple[list[float], list[float]]:
-    to_decision, to_delivery = [], []
-    for draft in ids:
-        card = _card(telegram, draft)
-        assert card is not None
+@dataclass(slots=True)
+class Ear:
+    """A client of the same library that waits in a long poll as the runner does, and does nothing but hear."""
+
+    telegram: StandInTelegram
+    wire: Wire
+    offset: int | None = None
+    polls: int = 0
+
+    async def hear(self) -> float:
+        """Seconds from a tap on a message like a card until this client has it."""
+        message = await self.wire.call("sendMessage", chat_id=PERSON, text="a card " * 80)
+        poll = asyncio.create_task(self.wire.call("getUpdates", 50, timeout=50, offset=self.offset))
+        self.polls += 1
+        await self.telegram.called("getUpdates", self.polls)
         began = time.time()
-        Handset(telegram).tap(card, APPROVE)
-        event = await it.event("delivery.delivered", draft=draft)
-        to_decision.append(decided[draft] - began)
-        to_delivery.append(float(event["receipt"]["detail"]) - began)
-    return to_decision, to_delivery
+        self.telegram.taps(PERSON, message["message_id"], data="x" * 32)
+        (update,) = await poll
+        self.offset = update["update_id"] + 1
+        return time.time() - began
+
+
+async def _tap(
+    it: Rehearsal, telegram: StandInTelegram, draft: str, decided: dict[str, float], lags: Lags
+) -> None:
+    card = _card(telegram, draft)
+    assert card is not None
+    began = time.time()
+    Handset(telegram).tap(card, APPROVE)
+    event = await it.event("delivery.delivered", draft=draft)
+    lags.decided.append(decided[draft] - began)
+    lags.begun.append(float(event["receipt"]["detail"]) - began)
 
 
 def _card(telegram: StandInTelegram, draft: str) -> dict[str, Any] | None:
@@ -140,7 +183,13 @@ def percentile(values: list[float], share: float) -> float:
 async def main() -> None:
     """Print all of it."""
     for backlog in (0, BACKLOG):
-        for what, values in zip(("decision", "delivery"), await tap_lag(backlog), strict=True):
+        lags = await tap_lag(backlog)
+        for what, values in {
+            "being heard by a bare client": lags.network,
+            "decision": lags.decided,
+            "first line of delivery": lags.begun,
+            "first line of delivery, beyond the network": lags.beyond,
+        }.items():
             middle, high = statistics.median(values), percentile(values, 0.95)
             print(
                 f"tap to {what}, {backlog} messages waiting: median {1000 * middle:.1f} ms, p95 {1000 * high:.1f} ms"

@@ -46,25 +46,23 @@ class Feed:
             return False
         events = [json.loads(body) for _, body in batch if body]
         with self.store.change() as tx:
-            for event in events:
-                self._take(tx, event)
+            touched = [draft for event in events for draft in self._take(tx, event)]
+            for draft in dict.fromkeys(touched):  # once for all that became of it
+                self.cards.refresh(tx, draft)
+                self.status.follow(tx, draft, self.cards.subject(tx.connection, draft))
             phone.remember(tx, "seen", str(batch[-1][0]))
         return len(batch) == BATCH
 
-    def _take(self, tx: Transaction, event: dict[str, Any]) -> None:
-        name, draft = str(event["event"]), event.get("draft")
-        if name in {"stop.engaged", "stop.released"}:
-            for each in phone.living(tx.connection):
-                self.cards.refresh(tx, each)
-        elif draft and name.startswith(TELLS):
-            self._about(tx, str(draft), name, event)
+    def _take(self, tx: Transaction, event: dict[str, Any]) -> list[str]:
+        """Tell of one event; the drafts whose cards are to say anew what is so."""
+        name, draft = str(event["event"]), str(event.get("draft") or "")
         self.status.tell(tx, event)
-
-    def _about(self, tx: Transaction, draft: str, name: str, event: dict[str, Any]) -> None:
-        state = drafts.held(tx.connection, draft).state
-        is_asked = name in ASKS and state in OPEN and event.get("reason") != QUIETLY
-        if is_asked and event.get("digest") == drafts.held(tx.connection, draft).digest:
+        if name in {"stop.engaged", "stop.released"}:
+            return phone.living(tx.connection)
+        if not draft or not name.startswith(TELLS):
+            return []
+        held = drafts.held(tx.connection, draft)
+        is_asked = name in ASKS and held.state in OPEN and event.get("reason") != QUIETLY
+        if is_asked and event.get("digest") == held.digest:
             self.cards.issue(tx, draft, self.status.held(tx.now) if name in CAN_WAIT else None)
-        else:
-            self.cards.refresh(tx, draft)
-        self.status.follow(tx, draft, self.cards.subject(tx.connection, draft))
+        return [draft]

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from runner.store.store import Store
 
 AGAIN_S = 30.0  #: before what failed in the background is tried again
+PAUSE_S = 0.05  #: before what happened is told, so that what follows at once is told with it
 TICK_S = 15.0  #: how often to look at what only time brings
 
 
@@ -135,6 +136,7 @@ class Phone:
         """Turn events into messages, a few at a time, so that taps are heard between."""
         while True:
             await self._happened.wait()
+            await asyncio.sleep(PAUSE_S)  # a delivery that a tap let go has its first steps before
             self._happened.clear()
             try:
                 if self.feed.step():
