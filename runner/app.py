@@ -59,6 +59,7 @@ class StandIns:
     destination: str
     every: timedelta | None = None  #: makes each task due so often, whatever it says; None leaves them alone
     telegram: str = ""  #: empty: nobody has a phone
+    project: Path | None = None  #: where the files lie that tasks read; None: with the tasks
 
 
 class App:
@@ -79,7 +80,8 @@ class App:
         self.journal = Journal(self.home / "logs", self.store, heard)
         self.children = Children(self.home / "STOP", chosen(settings.task_user))
         every = stand_ins.every if stand_ins else None
-        self.catalog = Catalog(self.home, self.children, self.stop.look, every)
+        project = stand_ins.project if stand_ins else None
+        self.catalog = Catalog(self.home, self.children, self.stop.look, every, project)
         self.desk = Desk(self.store, self.stop, settings.approvals)
         self.phone: Phone | None = None  # while it is up and a bot is set
         self._is_turning = False
@@ -166,7 +168,15 @@ class App:
         )
         say = self.diagnostics.say
         self.executor = Executor(
-            self.home, self.store, self.stop, self.children, broker, self._kinds_of, say, settings.approvals
+            self.home,
+            self.store,
+            self.stop,
+            self.children,
+            broker,
+            self._kinds_of,
+            self.catalog.files_of,
+            say,
+            settings.approvals,
         )
         if stand_ins:
             self.executor.again_s = REHEARSED_AGAIN_S

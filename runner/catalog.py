@@ -14,12 +14,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from runner import said, seal
+from runner import files, said, seal
 from runner.declare import Every, Limits, Name, Trigger
 from runner.draft import BUILT_IN, Draft, Kind
 from runner.errors import GoneError, RunError, StoppedError
+from runner.reach import reach
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Iterator
@@ -46,11 +47,17 @@ class Declared(BaseModel):
     description: str = ""
     triggers: tuple[Trigger, ...] = ()
     limits: Limits = Limits()
+    line: int | None = Field(default=None, ge=0, le=said.NUMBER_MAX)  #: where in its file it is declared
 
     @property
     def schedule(self) -> str:
         """When it is due, in words."""
         return "; ".join(trigger.explain() for trigger in self.triggers) or "On demand"
+
+    @property
+    def reach(self) -> list[str]:
+        """What it reaches beyond its folder, in words."""
+        return reach(self.limits)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +107,7 @@ class Catalog:
     children: Children
     is_halted: Callable[[], bool] = lambda: False  #: whether STOP forbids to look at modules now
     every: timedelta | None = None  #: for a rehearsal: how often each task is due, whatever it says
+    project: Path | None = None  #: where the files lie that tasks read; None: in `home`
     tasks: dict[str, Declared] = field(default_factory=dict)
     kinds: dict[tuple[str, str], Kind] = field(
         default_factory=dict
@@ -219,10 +227,25 @@ class Catalog:
                 reason = f"two tasks are called {name!r}: in {' and '.join(files)}; rename one"
                 self.broken |= {task.file: Broken(task.file, None, reason) for task in claimants}
         known = {name: found[0] for name, found in sorted(claims.items()) if len(found) == 1}
+        lacking = {name: broken for name, task in known.items() if (broken := self._lacks(task)) is not None}
+        self.broken |= {each.file: each for each in lacking.values()}
+        known = {name: task for name, task in known.items() if name not in lacking}
         self.tasks = {name: self._timed(task) for name, task in known.items()}
         self.kinds = {
             (file, kind.name): kind for file, module in self._modules.items() for kind in module.kinds
         }
+
+    def files_of(self, task: Declared) -> dict[str, Path]:
+        """Where the files are that the task may read, by the names it gives them; raises `RunError` for one it can't."""
+        return files.found(self.project or self.home, task.limits.files)
+
+    def _lacks(self, task: Declared) -> Broken | None:
+        """A file that it is declared to read and can't; it is looked for at each scan, since it may come and go."""
+        try:
+            self.files_of(task)
+        except RunError as error:
+            return Broken(task.file, task.line, f"{task.name}: {error}")
+        return None
 
     def _timed(self, task: Declared) -> Declared:
         if self.every is None:

@@ -13,6 +13,7 @@ from cronsim import CronSim, CronSimError
 from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, ValidationError
 
 from runner.errors import DeclarationError, TriggerError
+from runner.reach import ProjectFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -229,6 +230,7 @@ class Limits(_Frozen):
     expires: Span = timedelta(days=3)  #: how long its drafts wait for a decision
     revisions: Count = 3  #: how often a draft may be sent back for another try
     reads: tuple[Readable, ...] = ()  #: URLs that `run.fetch` may get; one that ends in / or * is a prefix
+    files: tuple[ProjectFile, ...] = ()  #: files of the project that `run.files` leads to, to be read only
     memory: int = Field(default=512, ge=64, le=1 << 20)  #: megabytes an attempt may use
     disk: int = Field(default=1024, ge=1, le=1 << 30)  #: megabytes its folder may hold
     sealed: bool = (
@@ -247,6 +249,7 @@ class Task:
     function: Callable[..., Any] = field(repr=False)
     triggers: tuple[Trigger, ...]
     limits: Limits
+    line: int | None = None  #: where in its file it is declared
 
     @property
     def description(self) -> str:
@@ -270,7 +273,8 @@ def task(*triggers: object, **options: Any) -> Callable[[Callable[..., Any]], Ta
     def declare(function: Callable[..., Any]) -> Task:
         if isinstance(function, Task):
             raise DeclarationError(f"{function.name} has @task twice; give one @task all its triggers")
-        return Task(function.__name__, function, due, limits)
+        code = getattr(function, "__code__", None)
+        return Task(function.__name__, function, due, limits, code.co_firstlineno if code else None)
 
     return declare
 

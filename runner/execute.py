@@ -97,6 +97,7 @@ class Executor:
     children: Children
     broker: Broker
     kinds_of: Callable[[Declared], Mapping[str, Kind]]  #: the kinds that the task's module knows, by name
+    files_of: Callable[[Declared], Mapping[str, Path]]  #: where the files are that the task may read, by name
     say: Callable[..., None]  #: for diagnostics: level, words, and what they are about
     approvals: Mapping[str, int]  #: by kind: how many people must say yes, where the owner says so
     again_s: float = AGAIN_S
@@ -172,12 +173,13 @@ class Executor:
         folder = self.home / ".runner" / "folders" / attempt.task.name
         is_open = not attempt.task.limits.sealed
         given = {name: attempt.inputs[name] for name in ("now", "slot", "state", "recent")}
-        feedback = attempt.row.feedback
+        feedback, files = attempt.row.feedback, self.files_of(attempt.task)
         return {
             "op": "run",
             "memory": attempt.task.limits.memory,
             "folder": str(folder),
-            "seal": seal.of_run(self.home, folder, self.children.user, is_open=is_open),
+            "seal": seal.of_run(self.home, folder, self.children.user, is_open=is_open, files=files.values()),
+            "files": {name: str(path) for name, path in files.items()},
             "environment": seal.environment(folder),
             "tasks": str(self.home / "tasks"),
             "file": attempt.task.file,

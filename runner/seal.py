@@ -23,10 +23,13 @@ PRIVATE = frozenset({"tasks", "logs", "STOP", "runner.toml", "runner"})
 _readable = functools.cache(readable)
 
 
-def of_run(home: Path, folder: Path, user: User | None, *, is_open: bool) -> dict[str, Any]:
-    """For a run: its own folder, and where `is_open` the network and programs; the folder is made."""
+def of_run(
+    home: Path, folder: Path, user: User | None, *, is_open: bool, files: Iterable[Path] = ()
+) -> dict[str, Any]:
+    """For a run: its own folder, `files` to be read, and where `is_open` the network and programs; the folder is made."""
     give(folder, user)
-    return _order(home, [folder], user, is_open=is_open)
+    order = _order(home, [folder], user, is_open=is_open)
+    return {**order, "reads": [*order["reads"], *map(str, files)]}
 
 
 def of_reading(home: Path, user: User | None, folder: Path | None = None) -> dict[str, Any]:

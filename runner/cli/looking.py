@@ -71,6 +71,7 @@ def tasks(*, wants_json: bool) -> None:
                     for slot in islice(upcoming(task.triggers, now, zone), SLOTS)
                 ],
                 "sealed": task.limits.sealed and is_whole,
+                "reach": task.reach,
                 "paused": task.name in paused,
                 "broken": None,
                 "file": task.file,
@@ -82,10 +83,11 @@ def tasks(*, wants_json: bool) -> None:
         ]
         rows += [
             {
-                "name": broken.file.rpartition("/")[2].removesuffix(".py"),
+                "name": broken.file.rpartition("/")[2].rpartition(".")[0],
                 "schedule": None,
                 "next": [],
                 "sealed": None,
+                "reach": [],
                 "paused": False,
                 "broken": str(broken),
                 "file": broken.file,
@@ -103,6 +105,7 @@ def _tasks(project: Project, rows: list[dict[str, Any]]) -> None:
     for row in rows:
         state = "broken" if row["broken"] else "paused" if row["paused"] else "ready"
         state += " · open" if row["sealed"] is False else ""
+        state = "\n".join([state, *(words for words in row["reach"] if not words.startswith("open"))])
         last = (
             f"{row['last']['status']} {_local(project, row['last']['started'])}" if row["last"] else "never"
         )

@@ -64,7 +64,7 @@ def check(*, wants_json: bool) -> int:
     def otherwise() -> None:
         for each in found.broken.values():
             click.echo(visible(str(each)))
-        for words in _unset(known, found):
+        for words in (*_unset(known, found), *_reaches(found)):
             click.echo(visible(words))
         click.echo(f"{len(found.tasks)} tasks are sound, {len(broken)} modules are broken")
 
@@ -77,3 +77,9 @@ def _unset(known: Settings, found: Catalog) -> Iterator[str]:
         for secret in kind.secrets:
             if known.secret(secret) is None:
                 yield f"tasks/{file}: {name} needs {secret} when it is delivered; set it in .env"
+
+
+def _reaches(found: Catalog) -> Iterator[str]:
+    for task in found.tasks.values():
+        if task.reach:
+            yield f"tasks/{task.file}: {task.name}: {'; '.join(task.reach)}"

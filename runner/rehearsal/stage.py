@@ -49,7 +49,9 @@ async def on_stage(
     async with StandInClaude() as claude, StandInDestination() as destination:
         destination.pages["/"] = "<h1>Example</h1>"
         there = settings.model_copy(update={"home": home, "database_url": ""})
-        app = App(there, stand_ins=StandIns(claude.url, destination.url, every, phone), heard=heard)
+        app = App(
+            there, stand_ins=StandIns(claude.url, destination.url, every, phone, settings.home), heard=heard
+        )
         yield Stage(app, claude, destination)
 
 

@@ -44,6 +44,7 @@ def _tasks(module: ModuleType) -> list[dict[str, Any]]:
             "description": task.description or (inspect.getdoc(module) or "").partition("\n")[0],
             "triggers": [trigger.model_dump(mode="json") for trigger in task.triggers],
             "limits": task.limits.model_dump(mode="json"),
+            "line": task.line,
         }
         for task in mine
     ]

@@ -59,6 +59,15 @@ class Recent:
     draft: str
 
 
+class Files(dict[str, Path]):
+    """The project's files that the task may read, by the names that its `files` give them."""
+
+    def __missing__(self, name: str) -> Path:
+        raise RunError(
+            f"run.files[{name!r}]: the task is not declared to read that; add it to @task(files=(…,))"
+        )
+
+
 class Log:
     """Lines for the journal, beside what the runner writes there itself."""
 
@@ -87,6 +96,7 @@ class Run:
         self.id: str = order["run"]
         self.state: dict[str, Any] = order["state"]
         self.folder = Path(order["folder"])
+        self.files = Files({name: Path(path) for name, path in order["files"].items()})
         self.log = Log(channel)
         self.slot: datetime | None = datetime.fromisoformat(order["slot"]) if order["slot"] else None
         self.recent = [Recent(**decision) for decision in order["recent"]]

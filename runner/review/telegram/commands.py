@@ -155,9 +155,8 @@ class Commands:
         for task in self.tasks().values():
             slot = next(islice(upcoming(task.triggers, now, self.zone), 1), None)
             following = f", next {slot.astimezone(self.zone):%a %d %b %H:%M}" if slot else ""
-            lines.append(
-                f"{task.name}: {task.schedule}{following}{' · paused' if task.name in paused else ''}"
-            )
+            notes = [*(["paused"] if task.name in paused else []), *task.reach]
+            lines.append(" · ".join([f"{task.name}: {task.schedule}{following}", *notes]))
         return [*lines, READING] if self.is_reading() else lines
 
     def _runs(self) -> list[str]:

@@ -86,9 +86,10 @@ class Phone:
     def _sealing(self, task: str) -> str:
         """Whether the task's code is sealed, which is never claimed where it isn't known."""
         known = self._others.tasks().get(task)
+        beyond = "".join(f" · {words}" for words in known.reach if known.limits.sealed) if known else ""
         if known is not None and known.limits.sealed and self._is_whole:
-            return "🔒 sealed: its code reaches nothing outside"
-        return "🔓 open: its code may reach the outside by itself"
+            return f"🔒 sealed: its code reaches nothing outside{beyond}"
+        return f"🔓 open: its code may reach the outside by itself{beyond}"
 
     def _frozen(self) -> str:
         return self.poll.frozen
