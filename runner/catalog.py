@@ -1,4 +1,4 @@
-"""Finds, checks and hot-reloads the modules in `tasks/`. Each is read in a child of its own, never in here."""
+"""Finds, checks and hot-reloads the modules and Markdown tasks in `tasks/`. Each is read in a child of its own, never in here."""
 
 from __future__ import annotations
 
@@ -171,10 +171,11 @@ class Catalog:
 
     def _files(self) -> Iterator[tuple[str, tuple[Any, ...]]]:
         """The modules that are there, each with what tells one state of it, and of all it may import, from another."""
-        every = tuple(sorted(_walk(self.folder, "", frozenset())))
-        for file, signature in every:
+        found = tuple(sorted(_walk(self.folder, "", frozenset())))
+        code = tuple(each for each in found if each[0].endswith(".py"))
+        for file, signature in found:
             if _is_module(file):
-                yield file, (signature, every)
+                yield file, (signature, code)
 
     async def _look(self, file: str, signature: tuple[Any, ...]) -> Module:
         if (legible := os.fsencode(file).decode("utf-8", "backslashreplace")) != file:
@@ -280,7 +281,7 @@ class Catalog:
 def _walk(
     folder: Path, below: str, above: frozenset[tuple[int, int]]
 ) -> Iterator[tuple[str, tuple[Any, ...]]]:
-    """The .py files; what can't be looked at is passed, and so is a link to one of the folders `above`."""
+    """The .py and .md files; what can't be looked at is passed, and so is a link to one of the folders `above`."""
     try:
         mine = folder.stat()
         entries = list(os.scandir(folder))
@@ -296,7 +297,7 @@ def _walk(
             found = entry.stat()
             if stat.S_ISDIR(found.st_mode):
                 yield from _walk(Path(entry.path), f"{below}{entry.name}/", above | {here})
-            elif stat.S_ISREG(found.st_mode) and entry.name.endswith(".py"):
+            elif stat.S_ISREG(found.st_mode) and entry.name.endswith((".py", ".md")):
                 yield f"{below}{entry.name}", (found.st_mtime_ns, found.st_size, found.st_ino)
 
 

@@ -14,6 +14,15 @@ class DeclarationError(RunnerError, TypeError):
     """A task or a draft kind is declared in a way that can't be meant."""
 
 
+class MarkdownError(DeclarationError):
+    """A Markdown task says what can't be meant."""
+
+    def __init__(self, message: str = "", *, file: str | None = None, line: int | None = None) -> None:
+        super().__init__(message)
+        self.file = file  #: whole path; None: whoever reads the file knows it
+        self.line = line
+
+
 class TriggerError(DeclarationError, ValueError):
     """A schedule that no clock could keep."""
 

@@ -12,7 +12,7 @@ import sys
 import traceback
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from runner.errors import RunnerError
+from runner.errors import MarkdownError, RunnerError
 from runner.worker import limits, sealing
 
 if TYPE_CHECKING:
@@ -86,7 +86,9 @@ def complaint(error: BaseException, below: str, *, is_open: bool) -> dict[str, A
     if any(_is_refusal(each) for each in _causes(error)):
         words += f" ({OPEN if is_open else SEALED})"
     report: dict[str, Any] = {"error": words, "kind": type(error).__name__}
-    if isinstance(error, SyntaxError) and (error.filename or "").startswith(below):
+    if isinstance(error, MarkdownError):
+        report |= {"file": error.file, "line": error.line}
+    elif isinstance(error, SyntaxError) and (error.filename or "").startswith(below):
         report |= {"file": error.filename, "line": error.lineno}
     elif frames:
         report |= {"file": frames[-1].filename, "line": frames[-1].lineno}

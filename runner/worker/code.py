@@ -40,7 +40,12 @@ def digest_of(files: dict[str, bytes]) -> str:
 
 
 def _imported(file: str, content: bytes) -> Iterator[str]:
-    """The files that its import statements, wherever they stand, may lead to."""
+    """The files that its import statements, wherever they stand, may lead to; of a Markdown task, that of its kind."""
+    if file.endswith(".md"):
+        from runner.worker.frontmatter import kind_named
+
+        yield from _candidates(kind_named(content).split(".")[:-1])
+        return
     try:
         tree = ast.parse(content)
     except (SyntaxError, ValueError, RecursionError, MemoryError):

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 def module_at(tasks: Path, file: str) -> ModuleType:
     """The module in that file below `tasks`; its neighbours there can be imported by it, the standard library first."""
     path = tasks / file
+    if path.suffix == ".md":
+        return _markdown(tasks, file)
     if str(tasks) not in sys.path:
         sys.path.append(str(tasks))
     name = ".".join(Path(file).with_suffix("").parts)
@@ -31,6 +33,15 @@ def module_at(tasks: Path, file: str) -> ModuleType:
     sys.modules[name] = module
     spec.loader.exec_module(module)
     return module
+
+
+def _markdown(tasks: Path, file: str) -> ModuleType:
+    """A Markdown task as the module that its owner would have written."""
+    from runner.worker.markdown import module_of
+
+    if str(tasks) not in sys.path:
+        sys.path.append(str(tasks))
+    return module_of(tasks / file)
 
 
 def kinds_of(module: ModuleType) -> list[type[Draft]]:

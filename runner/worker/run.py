@@ -24,7 +24,7 @@ from runner.worker.tools import Tools
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Awaitable, Callable, Coroutine, Sequence
+    from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 
 T = TypeVar("T")
 M = TypeVar("M", bound=BaseModel)
@@ -129,6 +129,7 @@ class Run:
         *,
         system: str | None = None,
         returns: type[M],
+        given: Mapping[str, Any] | None = None,
         model: str | None = None,
         max_tokens: int = MAX_TOKENS,
         effort: str | None = None,
@@ -141,6 +142,7 @@ class Run:
         *,
         system: str | None = None,
         returns: type[Any] = str,
+        given: Mapping[str, Any] | None = None,
         model: str | None = None,
         max_tokens: int = MAX_TOKENS,
         effort: str | None = None,
@@ -148,16 +150,18 @@ class Run:
     ) -> Any:
         """Ask Claude: a text, or an instance of the pydantic model given as `returns` (a draft kind is one).
 
-        `model` None is the runner's; `max_tokens` bounds the answer; `tools` are functions of the task's own,
-        called here. A truncated, refused or broken answer is a `ClaudeError`, never a draft.
+        `given` are fields of that model which Claude is not asked for: they are the task's to say, as the address of
+        a webhook is. `model` None is the runner's; `max_tokens` bounds the answer; `tools` are functions of the task's
+        own, called here. A truncated, refused or broken answer is a `ClaudeError`, never a draft.
         """
+        given = dict(given or {})
         position = next(self._positions)
         text = await self._channel.ask(
             "claude",
             position=position,
             prompt=prompt,
             system=system,
-            schema=None if returns is str else returns.model_json_schema(),
+            schema=None if returns is str else _schema(returns, given),
             model=model,
             max_tokens=max_tokens,
             effort=effort,
@@ -166,7 +170,8 @@ class Run:
         if returns is str:
             return text
         try:
-            value = _parsed(returns, text, "Claude's answer")
+            whole = json.dumps({**json.loads(text), **given}) if given else text
+            value = _parsed(returns, whole, "Claude's answer")
         except DraftError:
             self._channel.tell("unfit", position=position)
             raise
@@ -204,6 +209,14 @@ class Run:
     def wait(self, work: Coroutine[Any, Any, T]) -> T:
         """The result of `claude` or `fetch` in a plain function: ``run.wait(run.claude(…))``."""
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+
+
+def _schema(returns: type[BaseModel], given: Mapping[str, Any]) -> dict[str, Any]:
+    """What Claude is asked for: the model without the fields that are given."""
+    schema = returns.model_json_schema()
+    asked = {name: rule for name, rule in schema.get("properties", {}).items() if name not in given}
+    required = [name for name in schema.get("required", []) if name not in given]
+    return {**schema, "properties": asked, "required": required} if given else schema
 
 
 def _parsed(returns: type[M], text: str, what: str) -> M:
