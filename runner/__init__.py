@@ -12,16 +12,30 @@ if TYPE_CHECKING:
     from runner.draft import Alert, Draft
     from runner.errors import NotDelivered
     from runner.worker.deliver import Delivery, Receipt
+    from runner.worker.given import Web
     from runner.worker.run import Run
 
 __version__ = "0.1.0"
-__all__ = ["Alert", "Delivery", "Draft", "NotDelivered", "Receipt", "Run", "at", "cron", "every", "task"]
+__all__ = [
+    "Alert",
+    "Delivery",
+    "Draft",
+    "NotDelivered",
+    "Receipt",
+    "Run",
+    "Web",
+    "at",
+    "cron",
+    "every",
+    "task",
+]
 
 _ROOMS = {
     "Alert": "draft",
     "Delivery": "worker.deliver",
     "Receipt": "worker.deliver",
     "Run": "worker.run",
+    "Web": "worker.given",
     "Draft": "draft",
     "NotDelivered": "errors",
     "at": "declare",

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from runner.attached import Attached
-from runner.claude.question import Answer, Question, Spent, Tool
+from runner.claude.question import Answer, Question, Spent, Tool, Web
 from runner.errors import BudgetError, RunError
+from runner.reach import Domain, is_within
 from runner.stop import Door
 from runner.store import figures, runs
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 OUTPUT_MAX = 64_000  #: tokens of one answer
 DAYS_MAX = 400
+USES_MAX = 20  #: searches for one question, and fetches likewise
 POSITION_MAX = (1 << 31) - 1  #: of a question among those of its run
 LESSONS = 5  #: decisions whose reasons Claude is told
 
@@ -46,6 +48,13 @@ class AskedTool(_Strict):
     schema_: dict[str, Any] = Field(alias="schema")
 
 
+class AskedWeb(_Strict):
+    """Where a child would let Claude search and fetch."""
+
+    domains: list[Domain]
+    max_uses: int = Field(gt=0, le=USES_MAX)
+
+
 class Asked(_Strict):
     """A question as a child asks it: words only, so that no part of it can be a way out."""
 
@@ -57,6 +66,7 @@ class Asked(_Strict):
     max_tokens: int = Field(gt=0, le=OUTPUT_MAX)
     effort: str | None
     tools: list[AskedTool]
+    web: AskedWeb | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,6 +145,7 @@ class Broker:
             max_tokens=asked.max_tokens,
             effort=asked.effort,
             tools=tuple(Tool(name=t.name, description=t.description, schema=t.schema_) for t in asked.tools),
+            web=_web(asked.web, session.task.limits.web),
             turns=self._turns(session) if session.base and asked.position == session.call else (),
         )
 
@@ -185,6 +196,8 @@ class Broker:
                 spent.cost_usd,
                 is_lower_bound=spent.is_lower_bound,
             )
+            if spent.web:
+                tx.tell("claude.searched", run=session.run, task=session.task.name, web=list(spent.web))
 
     @contextmanager
     def _reserve(self, session: Session, model: str, request: dict[str, Any]) -> Iterator[None]:
@@ -209,6 +222,20 @@ class Broker:
 
     def _tell(self, event: str, session: Session, **details: Any) -> None:
         self.store.tell(event, run=session.run, task=session.task.name, **details)
+
+
+def _web(asked: AskedWeb | None, declared: Sequence[str]) -> Web | None:
+    """Where Claude may look: what was asked for, or all that is declared; raises `RunError` for any domain that isn't."""
+    if asked is None:
+        return None
+    if not declared:
+        raise RunError("run.claude: web: the task declares no domain; add @task(web=('example.com',))")
+    for domain in asked.domains:
+        if not is_within(domain, declared):
+            raise RunError(
+                f"run.claude: web: {domain} is not among the task's web ({', '.join(declared)}); add it to @task(web=(…,))"
+            )
+    return Web(domains=tuple(asked.domains or declared), max_uses=asked.max_uses)
 
 
 def _valid(asked: dict[str, Any]) -> Asked:

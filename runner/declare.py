@@ -13,7 +13,7 @@ from cronsim import CronSim, CronSimError
 from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, ValidationError
 
 from runner.errors import DeclarationError, TriggerError
-from runner.reach import ProjectFile
+from runner.reach import Domain, ProjectFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -231,6 +231,7 @@ class Limits(_Frozen):
     revisions: Count = 3  #: how often a draft may be sent back for another try
     reads: tuple[Readable, ...] = ()  #: URLs that `run.fetch` may get; one that ends in / or * is a prefix
     files: tuple[ProjectFile, ...] = ()  #: files of the project that `run.files` leads to, to be read only
+    web: tuple[Domain, ...] = ()  #: domains that Claude may search and fetch for it, with all below them
     memory: int = Field(default=512, ge=64, le=1 << 20)  #: megabytes an attempt may use
     disk: int = Field(default=1024, ge=1, le=1 << 30)  #: megabytes its folder may hold
     sealed: bool = (

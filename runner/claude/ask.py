@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from runner.claude.price import cost
 from runner.claude.question import Answer, Question, Spent
+from runner.claude.web import Searching, answered, deeds
 from runner.clock import Clock
 from runner.errors import ClaudeError, RunnerError, TransientClaudeError
 
@@ -177,10 +178,12 @@ class _Conversation:
         self._bills: list[Spent] = []
         self._messages = question.messages
         self._told = _told(question)
+        self._searching = Searching(question.web)
 
     def request(self) -> dict[str, Any]:
         """What the API is told next."""
-        return {**self._told, "messages": list(self._messages)}
+        tools = [*self._told.get("tools", []), *self._searching.tools()]
+        return {**self._told, "messages": list(self._messages), **({"tools": tools} if tools else {})}
 
     def pay(self, bill: Spent) -> None:
         """Put what an exchange cost on record."""
@@ -189,8 +192,10 @@ class _Conversation:
 
     def hear(self, message: "Message") -> None:
         """Take Claude's turn into the conversation."""
-        said = "".join(block.text for block in message.content if block.type == "text")
-        self.text = said if self._messages[-1]["role"] == "user" else self.text + said
+        said, has_looked = answered(message.content)
+        is_new = has_looked or self._messages[-1]["role"] == "user"
+        self.text = said if is_new else self.text + said
+        self._searching.hear(message)
         content = [block.to_dict(mode="json") for block in message.content]
         self._messages.append({"role": "assistant", "content": content})
 
@@ -289,6 +294,7 @@ class _Heard:
             cache_write_tokens=tokens.get("cache_creation_input_tokens", 0),
             cost_usd=cost(self._model, counted) if price is None else price,
             is_lower_bound=not self._is_whole,
+            web=deeds(self._message.content) if self._message else (),
         )
 
 

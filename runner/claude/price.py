@@ -6,6 +6,8 @@ from typing import Any
 
 import orjson
 
+from runner.claude.web import RESULT_TOKENS
+
 #: what the API may add to a prompt by itself: the wrapping of tools and of a schema
 _ADDED_TOKENS = 2_000
 
@@ -23,21 +25,38 @@ def cost(model: str, usage: Mapping[str, Any]) -> Decimal | None:
 
 
 def upper_bound(model: str, request: Mapping[str, Any]) -> Decimal | None:
-    """What one exchange of text can't cost more than, in USD; None when the model's price is unknown.
+    """What one exchange can't cost more than, in USD; None when the model's price is unknown.
 
     A token is at least one byte of the request, so its size in UTF-8 bounds the prompt; ``max_tokens``
     bounds the answer, thinking included. A prompt that large may reach a dearer context tier than the real
     one does, never a cheaper one.
+
+    With Claude's own web tools this is a reckoning, not a bound: the API caps neither the results of a search nor a
+    fetched document that is no text. Each use is taken at its fee and `RESULT_TOKENS`, all read anew after each.
     """
     body = orjson.dumps(dict(request))
     prompt = len(body) + _ADDED_TOKENS
     output = int(request["max_tokens"])
+    if uses := {tool["name"]: tool["max_uses"] for tool in request.get("tools", ()) if "max_uses" in tool}:
+        return cost(model, _searched(prompt, output, uses))
     usages = [{"input_tokens": prompt, "output_tokens": output}]
     if b'"cache_control"' in body:  # what is written to the cache costs a premium
         usages += [_written(prompt, output, ttl) for ttl in ("5m", "1h")]
     costs = [cost(model, usage) for usage in usages]
     known = [each for each in costs if each is not None]
     return max(known) if len(known) == len(costs) else None
+
+
+def _searched(prompt: int, output: int, uses: Mapping[str, int]) -> dict[str, Any]:
+    """The usage of an exchange in which Claude uses the web as often as it may."""
+    count = sum(uses.values())
+    whole = prompt + count * RESULT_TOKENS
+    fees = {f"{name}_requests": number for name, number in uses.items()}
+    return {
+        **_written(whole, output, "5m"),
+        "cache_read_input_tokens": count * whole,
+        "server_tool_use": fees,
+    }
 
 
 def _written(prompt: int, output: int, ttl: str) -> dict[str, Any]:

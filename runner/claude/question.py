@@ -21,6 +21,14 @@ class Tool:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Web:
+    """Claude's own search and fetch, as far as a question lets it."""
+
+    domains: tuple[str, ...]  #: with all below them
+    max_uses: int  #: searches, and likewise fetches
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
     """All that Claude is told in one call of `run.claude`."""
 
@@ -31,6 +39,7 @@ class Question:
     schema: dict[str, Any] | None = None  #: JSON Schema of the answer; None asks for plain text
     effort: str | None = None  #: None leaves it to the API
     tools: tuple[Tool, ...] = ()
+    web: Web | None = None  #: where Claude may search and fetch; None: nowhere
     turns: tuple[dict[str, Any], ...] = ()  #: messages after the prompt, as in a revision
 
     @property
@@ -49,13 +58,19 @@ class Question:
 
     def as_json(self) -> dict[str, Any]:
         """This question as plain JSON; `from_json` reads it back."""
-        return {**asdict(self), "tools": [asdict(tool) for tool in self.tools], "turns": list(self.turns)}
+        plain = asdict(self)
+        web = plain.pop("web")
+        if web is not None:  # a question that does without it is what it always was
+            plain["web"] = {**web, "domains": list(web["domains"])}
+        return {**plain, "tools": [asdict(tool) for tool in self.tools], "turns": list(self.turns)}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "Question":
         """The question that `as_json` wrote; raises ``TypeError`` when fields are missing or unknown."""
         tools = tuple(Tool(**tool) for tool in data.get("tools", ()))
-        return cls(**{**data, "tools": tools, "turns": tuple(data.get("turns", ()))})
+        web = data.get("web")
+        found = Web(domains=tuple(web["domains"]), max_uses=web["max_uses"]) if web else None
+        return cls(**{**data, "tools": tools, "turns": tuple(data.get("turns", ())), "web": found})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,3 +97,4 @@ class Spent:
     cache_write_tokens: int
     cost_usd: Decimal | None  #: None when the model's price is unknown
     is_lower_bound: bool  #: the exchange broke off, so it may have cost more
+    web: tuple[dict[str, str], ...] = ()  #: what Claude searched for and fetched, in order

@@ -11,12 +11,15 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from runner.rehearsal import web
 from runner.rehearsal.fill import fill
 from runner.rehearsal.http import Ledger, Reply, Request, Server
 from runner.rehearsal.words import Brief, prose
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from runner.rehearsal.web import Looks
 
 StopReason = Literal[
     "end_turn",
@@ -43,11 +46,12 @@ ERROR_TYPES = {
 
 @dataclass(frozen=True, slots=True)
 class Says:
-    """Claude answers with these words, or with this value as JSON."""
+    """Claude answers with these words, or with this value as JSON; with empty words after `looks`, with those alone."""
 
     text: str | None = None
     json: Any = None
     stop_reason: StopReason = "end_turn"
+    looks: tuple[Looks, ...] = ()  #: at the web, before the words
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +171,8 @@ class StandInClaude(Server):
         await reply.start(200, {"content-type": "text/event-stream", "cache-control": "no-cache"})
         for event in _opening(message, said):
             await reply.piece(_sse(event))
-        for position, delta in enumerate(_deltas(said)):
+        last = len(message["content"]) - 1
+        for position, delta in enumerate(_deltas(said, last)):
             if not isinstance(step, Says | Calls) and position >= step.after:
                 break
             await reply.piece(_sse(delta))
@@ -234,16 +239,18 @@ def _fault(request: Request) -> Fails | None:
     for name in needed:
         if not isinstance(asked, dict) or name not in asked:
             return Fails(400, message=f"{name}: Field required")
-    return None
+    refused = web.fault(asked)
+    return Fails(400, message=refused) if refused else None
 
 
 def _own_answer(asked: dict[str, Any]) -> Says:
     """What Claude says without a script: the schema filled, or prose on the topic."""
     brief = Brief.of(asked)
+    looks = web.own_looks(asked, brief.topic)
     wanted = (asked.get("output_config") or {}).get("format") or asked.get("output_format") or {}
     if wanted.get("type") == "json_schema":
-        return Says(json=fill(wanted["schema"], brief))
-    return Says(text=prose(brief))
+        return Says(json=fill(wanted["schema"], brief), looks=looks)
+    return Says(text=prose(brief), looks=looks)
 
 
 def _words(said: Says | Calls) -> str:
@@ -265,12 +272,13 @@ def _block(said: Says | Calls, number: int) -> dict[str, Any]:
 
 def _envelope(asked: dict[str, Any], said: Says | Calls, *, number: int) -> dict[str, Any]:
     """The whole message, as an answer without a stream carries it."""
+    looked = [] if isinstance(said, Calls) else web.blocks(asked, said.looks, number)
     return {
         "id": f"msg_rehearsal_{number:04}",
         "type": "message",
         "role": "assistant",
         "model": asked["model"],
-        "content": [_block(said, number)],
+        "content": looked if looked and not _words(said) else [*looked, _block(said, number)],
         "stop_reason": "tool_use" if isinstance(said, Calls) else said.stop_reason,
         "stop_sequence": None,
         "usage": {
@@ -278,6 +286,7 @@ def _envelope(asked: dict[str, Any], said: Says | Calls, *, number: int) -> dict
             "output_tokens": _tokens(_words(said)),
             "cache_creation_input_tokens": 0,
             "cache_read_input_tokens": 0,
+            **web.usage(looked),
         },
     }
 
@@ -286,12 +295,26 @@ def _opening(message: dict[str, Any], said: Says | Calls) -> Iterator[dict[str, 
     usage = {**message["usage"], "output_tokens": 1}
     start = {**message, "content": [], "stop_reason": None, "usage": usage}
     yield {"type": "message_start", "message": start}
-    empty: dict[str, Any] = {"input": {}} if isinstance(said, Calls) else {"text": ""}
-    yield {"type": "content_block_start", "index": 0, "content_block": {**message["content"][0], **empty}}
+    *before, last = message["content"]
+    for index, block in enumerate(before):
+        yield from _at_once(block, index)
+    empty: dict[str, Any] = {"input": {}} if isinstance(said, Calls) else {"text": ""} if _words(said) else {}
+    yield {"type": "content_block_start", "index": len(before), "content_block": {**last, **empty}}
     yield {"type": "ping"}
 
 
-def _deltas(said: Says | Calls) -> Iterator[dict[str, Any]]:
+def _at_once(block: dict[str, Any], index: int) -> Iterator[dict[str, Any]]:
+    """A block of the web: what was asked for comes in a delta, as the API sends it; a result comes whole."""
+    if block["type"] == "server_tool_use":
+        delta = {"type": "input_json_delta", "partial_json": json.dumps(block["input"])}
+        yield {"type": "content_block_start", "index": index, "content_block": {**block, "input": {}}}
+        yield {"type": "content_block_delta", "index": index, "delta": delta}
+    else:
+        yield {"type": "content_block_start", "index": index, "content_block": block}
+    yield {"type": "content_block_stop", "index": index}
+
+
+def _deltas(said: Says | Calls, index: int) -> Iterator[dict[str, Any]]:
     words = _words(said)
     size = max(1, min(40, len(words) // 4))  # short answers come in several pieces too
     for start in range(0, len(words), size):
@@ -300,11 +323,11 @@ def _deltas(said: Says | Calls) -> Iterator[dict[str, Any]]:
             delta = {"type": "input_json_delta", "partial_json": part}
         else:
             delta = {"type": "text_delta", "text": part}
-        yield {"type": "content_block_delta", "index": 0, "delta": delta}
+        yield {"type": "content_block_delta", "index": index, "delta": delta}
 
 
 def _closing(message: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    yield {"type": "content_block_stop", "index": 0}
+    yield {"type": "content_block_stop", "index": len(message["content"]) - 1}
     delta = {"stop_reason": message["stop_reason"], "stop_sequence": None}
     yield {"type": "message_delta", "delta": delta, "usage": message["usage"]}
     yield {"type": "message_stop"}

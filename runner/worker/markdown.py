@@ -16,6 +16,7 @@ from runner.declare import NAME_MAX, Task
 from runner.draft import Alert, Draft
 from runner.errors import DeclarationError, DraftError, MarkdownError
 from runner.worker import frontmatter, keys, template
+from runner.worker.given import Web
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -138,6 +139,7 @@ def _function(
         values = _values(run, front.include)
         asks: dict[str, Any] = {"model": front.model, "max_tokens": front.max_tokens, "effort": front.effort}
         asks["system"] = template.filled(front.system, values) if front.system else None
+        asks["web"] = Web() if front.web else None
         prompt = template.filled(body, values)
         made: Draft | Alert
         if issubclass(kind, Draft):

@@ -6,7 +6,6 @@ import asyncio
 import base64
 import inspect
 import json
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, overload
@@ -19,6 +18,7 @@ from runner.draft import Alert, Draft
 from runner.errors import DraftError, RunError
 from runner.worker.channel import Channel
 from runner.worker.child import complaint
+from runner.worker.given import Files, Log, Page, Recent, Revision
 from runner.worker.load import module_at
 from runner.worker.tools import Tools
 
@@ -26,61 +26,12 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 
+    from runner.worker.given import Web
+
 T = TypeVar("T")
 M = TypeVar("M", bound=BaseModel)
 
 MAX_TOKENS = 4096  #: of an answer, unless the task says otherwise
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """What `run.fetch` got."""
-
-    url: str
-    status: int
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Revision:
-    """What a revision run is asked to write anew."""
-
-    fields: dict[str, Any]  #: of the draft as its reviewer last saw it
-    feedback: str
-
-
-@dataclass(frozen=True, slots=True)
-class Recent:
-    """A decision on one of the task's drafts."""
-
-    decision: str
-    reason: str
-    at: str
-    draft: str
-
-
-class Files(dict[str, Path]):
-    """The project's files that the task may read, by the names that its `files` give them."""
-
-    def __missing__(self, name: str) -> Path:
-        raise RunError(
-            f"run.files[{name!r}]: the task is not declared to read that; add it to @task(files=(…,))"
-        )
-
-
-class Log:
-    """Lines for the journal, beside what the runner writes there itself."""
-
-    def __init__(self, channel: Channel) -> None:
-        self._channel = channel
-
-    def info(self, message: str, **details: Any) -> None:
-        """Put a line on record."""
-        self._channel.tell("log", level="info", message=message, details=details)
-
-    def warning(self, message: str, **details: Any) -> None:
-        """Put a line on record that deserves a look."""
-        self._channel.tell("log", level="warning", message=message, details=details)
 
 
 class Run:
@@ -120,6 +71,7 @@ class Run:
         max_tokens: int = MAX_TOKENS,
         effort: str | None = None,
         tools: Sequence[Callable[..., Any]] = (),
+        web: Web | None = None,
     ) -> str: ...
 
     @overload
@@ -134,6 +86,7 @@ class Run:
         max_tokens: int = MAX_TOKENS,
         effort: str | None = None,
         tools: Sequence[Callable[..., Any]] = (),
+        web: Web | None = None,
     ) -> M: ...
 
     async def claude(  # noqa: PLR0913 - each is a thing a task may want to say
@@ -147,12 +100,13 @@ class Run:
         max_tokens: int = MAX_TOKENS,
         effort: str | None = None,
         tools: Sequence[Callable[..., Any]] = (),
+        web: Web | None = None,
     ) -> Any:
         """Ask Claude: a text, or an instance of the pydantic model given as `returns` (a draft kind is one).
 
         `given` are fields of that model which Claude is not asked for: they are the task's to say, as the address of
         a webhook is. `model` None is the runner's; `max_tokens` bounds the answer; `tools` are functions of the task's
-        own, called here. A truncated, refused or broken answer is a `ClaudeError`, never a draft.
+        own, called here; `web` lets Claude search and fetch, None not. A truncated, refused or broken answer is a `ClaudeError`, never a draft.
         """
         given = dict(given or {})
         position = next(self._positions)
@@ -166,6 +120,7 @@ class Run:
             max_tokens=max_tokens,
             effort=effort,
             tools=self._tools.offer(tools),
+            web={"domains": list(web.domains), "max_uses": web.max_uses} if web else None,
         )
         if returns is str:
             return text

@@ -93,7 +93,6 @@ def outlook(tasks: Mapping[str, Declared], zone: ZoneInfo, now: datetime) -> lis
     for task in tasks.values():
         slot = next(upcoming(task.triggers, now, zone), None)
         following = f", next {slot.astimezone(zone):%a %d %b %H:%M}" if slot else ""
-        lines.append(
-            f"  {visible(task.name)}: {task.schedule}{following}; at most ${task.limits.budget:.2f} a run"
-        )
+        words = [f"at most ${task.limits.budget:.2f} a run", *task.reach]
+        lines.append(f"  {visible(task.name)}: {task.schedule}{following}; {'; '.join(words)}")
     return lines

@@ -27,6 +27,7 @@ _SENTENCES: dict[str, str] = {
     "slot.missed": "{task}: missed its slot of {slot}: {reason}",
     "slot.skipped": "{task}: skipped its slot of {slot}: {reason}",
     "run.started": "{task}: run {run} started",
+    "claude.searched": "{task}: Claude looked on the web: {web}",
     "run.retried": "{task}: run {run} will be tried again: {error}",
     "run.finished": "{task}: run {run} {status} in {duration_s} s, ${cost_usd}{problem}",
     "draft.pending": "{task}: draft {draft} ({kind}) waits: runner show {draft}",
@@ -85,6 +86,8 @@ def _shown(name: str, value: Any, zone: ZoneInfo) -> str:
         return _clock(value, zone, "%a %d %b %H:%M")
     if name == "tasks":
         return f"{len(value)} tasks" if value else "no tasks yet; drop one into tasks/"
+    if name == "web":
+        value = "; ".join(f"{deed} {what}" for each in value for deed, what in each.items())
     if name == "receipt":
         value = value.get("url") or value.get("id") or value.get("detail") or "no receipt"
     if name == "cost_usd":

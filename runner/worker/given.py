@@ -1,0 +1,75 @@
+"""What a run is given beside its questions: pages, files, decisions, a place in the log."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from runner.errors import RunError
+
+if TYPE_CHECKING:
+    from runner.worker.channel import Channel
+
+
+@dataclass(frozen=True, slots=True)
+class Web:
+    """Where Claude may search and fetch for one question: ``run.claude(…, web=Web())``.
+
+    `domains` are among those that the task's `web` declares, or below them; empty means all of them. `max_uses` bounds
+    the searches, and the fetches likewise.
+    """
+
+    domains: tuple[str, ...] = ()
+    max_uses: int = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What `run.fetch` got."""
+
+    url: str
+    status: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """What a revision run is asked to write anew."""
+
+    fields: dict[str, Any]  #: of the draft as its reviewer last saw it
+    feedback: str
+
+
+@dataclass(frozen=True, slots=True)
+class Recent:
+    """A decision on one of the task's drafts."""
+
+    decision: str
+    reason: str
+    at: str
+    draft: str
+
+
+class Files(dict[str, Path]):
+    """The project's files that the task may read, by the names that its `files` give them."""
+
+    def __missing__(self, name: str) -> Path:
+        raise RunError(
+            f"run.files[{name!r}]: the task is not declared to read that; add it to @task(files=(…,))"
+        )
+
+
+class Log:
+    """Lines for the journal, beside what the runner writes there itself."""
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+
+    def info(self, message: str, **details: Any) -> None:
+        """Put a line on record."""
+        self._channel.tell("log", level="info", message=message, details=details)
+
+    def warning(self, message: str, **details: Any) -> None:
+        """Put a line on record that deserves a look."""
+        self._channel.tell("log", level="warning", message=message, details=details)
