@@ -264,7 +264,7 @@ async def test_several_attempts_and_drafts_leave_nothing_half_done(tmp_path: Pat
         it.drop(
             "note.py",
             note(
-                "import random\nif random.random() < 0.5: raise OSError\nreturn Note(text='x')",
+                "import random\nif random.random() < 0.5: raise OSError\nreturn Note(text=str(run.now()))",
                 options="max_pending=0",
             ),
         )
