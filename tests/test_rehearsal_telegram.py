@@ -1,8 +1,10 @@
 """The stand-in Telegram keeps the Bot API's semantics, as the real client library meets them."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import httpx
@@ -166,6 +168,36 @@ async def test_an_update_can_be_delivered_twice(tg: StandInTelegram, bot: Bot) -
     tg.redeliver(said)
     assert [update.update_id for update in await poll] == [said]
     assert await bot.get_updates() == ()
+
+
+async def test_an_update_that_nobody_asked_for_within_a_day_is_gone(tg: StandInTelegram, bot: Bot) -> None:
+    now = time.time()
+    for age in (86_401, 86_000, 0):
+        tg.updates.now = partial(float, now - age)
+        tg.says(OWNER, f"{age} s ago")
+    found = await bot.get_updates()
+    assert [each.message.text for each in found if each.message] == ["86000 s ago", "0 s ago"]
+
+
+async def test_updates_may_come_in_another_order(tg: StandInTelegram, bot: Bot) -> None:
+    tg.updates.order = lambda found: found[::-1]
+    numbers = [tg.says(OWNER, word)["update_id"] for word in ("one", "two", "three")]
+    assert [each.update_id for each in await bot.get_updates()] == numbers[::-1]
+
+
+async def test_a_forwarded_message_says_whose_it_was_and_has_no_buttons(
+    tg: StandInTelegram, bot: Bot
+) -> None:
+    sent = await bot.send_message(OWNER, "Post this?", reply_markup=KEYBOARD)
+    tg.forwards(OWNER, sent.message_id, chat=GROUP)
+    (update,) = await bot.get_updates()
+    assert update.message is not None
+    assert update.message.forward_origin is not None
+    assert (update.message.text, update.message.chat.id, update.message.reply_markup) == (
+        "Post this?",
+        GROUP,
+        None,
+    )
 
 
 async def test_a_message_stands_in_its_chat_as_it_was_sent(tg: StandInTelegram, bot: Bot) -> None:

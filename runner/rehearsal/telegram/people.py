@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from runner.rehearsal.telegram.account import Account
 from runner.rehearsal.telegram.call import Upload
-from runner.rehearsal.telegram.chats import Chats
+from runner.rehearsal.telegram.chats import HEAD, Chats
 from runner.rehearsal.telegram.text import kept
 from runner.rehearsal.telegram.updates import Updates
 
@@ -53,6 +53,20 @@ class People:
         """A person changes what they wrote."""
         message = self._stored(chat or user, message_id)
         return self.updates.add("edited_message", self.chats.change(message, _formatted("text", text)))
+
+    def forwards(
+        self, user: int, message_id: int, *, source: int | None = None, chat: int | None = None
+    ) -> Update:
+        """A person forwards a message, from `source` if that is another chat: its words and files, without its buttons."""
+        message = self._stored(source or user, message_id)
+        content = {
+            name: value for name, value in message.items() if name not in {*HEAD, "edit_date", "reply_markup"}
+        }
+        origin = {"type": "user", "sender_user": message["from"], "date": message["date"]}
+        forwarded = self.chats.write(
+            chat or user, self.chats.user(user), {**content, "forward_origin": origin}
+        )
+        return self.updates.add("message", forwarded)
 
     def taps(  # noqa: PLR0913 - all that can be odd about a tap
         self,

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import time
 from typing import TYPE_CHECKING, Any
 
 from runner.rehearsal.telegram.call import Refusal
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from runner.rehearsal.http import Reply
     from runner.rehearsal.telegram.call import Call
 
@@ -19,6 +22,7 @@ OTHER_POLL = (
 )
 OTHER_WEBHOOK = "Conflict: terminated by setWebhook request"
 WEBHOOK = "Conflict: can't use getUpdates method while webhook is active; use deleteWebhook to delete the webhook first"
+RETENTION_S = 86_400  #: how long an update waits for a poll
 _MOST = 100  #: updates in one answer
 
 
@@ -28,7 +32,10 @@ class Updates:
     def __init__(self) -> None:
         self.pending: list[Update] = []  #: not yet confirmed
         self.allowed: list[str] = []  #: kinds that are asked for; empty: all
+        self.now: Callable[[], float] = time.time  #: the clock by which updates grow old
+        self.order: Callable[[list[Update]], list[Update]] = list  #: the order in which an answer holds them
         self._past: dict[int, Update] = {}
+        self._made: dict[int, float] = {}
         self._again: list[Update] = []  # delivered once more, whatever was confirmed
         self._waiting: asyncio.Future[str] | None = None
 
@@ -36,6 +43,7 @@ class Updates:
         """Make an update; it isn't queued when its kind isn't allowed."""
         number = 500_000_001 + len(self._past)
         self._past[number] = update = {"update_id": number, kind: copy.deepcopy(body)}
+        self._made[number] = self.now()
         if not self.allowed or kind in self.allowed:
             self.pending.append(update)
             self.interrupt()
@@ -56,7 +64,12 @@ class Updates:
         offset = call.integer("offset")
         if offset < 0:  # so many from the end
             self.pending = self.pending[offset:]
-        self.pending = [update for update in self.pending if update["update_id"] >= offset]
+        oldest = self.now() - RETENTION_S
+        self.pending = [
+            update
+            for update in self.pending
+            if update["update_id"] >= offset and self._made[update["update_id"]] > oldest
+        ]
         if "allowed_updates" in call.params:
             self.allowed = call.structure("allowed_updates", list)
 
@@ -68,7 +81,7 @@ class Updates:
             self.interrupt(OTHER_POLL)
             await self._wait(reply, timeout)
         again, self._again = self._again, []
-        return [*again, *self.pending][:limit]
+        return self.order([*again, *self.pending][:limit])
 
     async def _wait(self, reply: Reply, timeout: float) -> None:  # noqa: ASYNC109 - the caller's own
         self._waiting = waiting = asyncio.get_running_loop().create_future()
