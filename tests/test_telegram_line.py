@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import time
 from contextlib import asynccontextmanager, contextmanager, suppress
@@ -305,6 +306,33 @@ async def test_another_bot_begins_anew(tmp_path: Path, tg: StandInTelegram) -> N
     ):
         await hand.tap(APPROVE)
         await hand.it.event("delivery.delivered")
+
+
+def test_answers_go_before_cards_and_cards_before_what_is_only_told(store: Store) -> None:
+    def put_in(tx: Transaction, text: str, rank: int) -> int:
+        return phone.add_post(tx, OWNER, "test", {"text": text}, rank=rank)
+
+    def send() -> str:
+        """Send the one whose turn it is."""
+        with store.change() as tx:
+            (post,) = phone.due(tx.connection, tx.now)
+            claimed = phone.claim_post(tx, post.id)
+            assert claimed is not None
+            phone.shown(tx, claimed, post.id, {})
+        return str(json.loads(post.wanted)["text"])
+
+    with store.change() as tx:
+        told = put_in(tx, "told", phone.LAST)
+    assert send() == "told"
+    with store.change() as tx:
+        put_in(tx, "also told", phone.LAST)
+        parts = [put_in(tx, f"part {number} of a card", phone.CARD) for number in (1, 2)]
+        put_in(tx, "answer", phone.FIRST)
+        phone.want(tx, phone.post(tx.connection, told), text="told anew")
+    assert [send() for _ in range(2)] == ["answer", "part 1 of a card"]
+    with store.change() as tx:
+        phone.want(tx, phone.post(tx.connection, parts[0]), text="decided")
+    assert [send() for _ in range(4)] == ["decided", "part 2 of a card", "told anew", "also told"]
 
 
 def test_handled_updates_are_forgotten_after_a_while(store: Store) -> None:

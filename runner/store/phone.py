@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from runner.store.store import Transaction
 
 NONCE_BYTES = 24  #: 192 random bits, which nobody guesses
+FIRST, CARD, LAST = range(3)  #: ranks: answers and what was decided; what is to be decided; what is only told
 MOST = 60  #: messages that are looked at for being sent at one time
 
 Rows = list[list[tuple[str, str, str]]]  #: of buttons: words, action, argument
@@ -125,7 +126,7 @@ def add_post(
     topic: str,
     wanted: Mapping[str, Any],
     *,
-    rank: int = 1,
+    rank: int = CARD,
     card: int | None = None,
     place: int = 0,
     file: str | None = None,
@@ -147,7 +148,8 @@ def want(tx: Transaction, post: Row[Any], **changes: Any) -> None:
     wanted = json.loads(post.wanted)
     if all(wanted.get(name) == value for name, value in changes.items()):
         return
-    values = {"wanted": json.dumps({**wanted, **changes}), "version": posts.c.version + 1, "rank": 0}
+    rank = LAST if post.rank == LAST else FIRST
+    values = {"wanted": json.dumps({**wanted, **changes}), "version": posts.c.version + 1, "rank": rank}
     query = update(posts).where(posts.c.id == post.id, posts.c.state != "dead")
     tx.connection.execute(query.values(**values))
     tx.connection.execute(

@@ -226,7 +226,7 @@ posts = Table(
     Column("id", Integer, primary_key=True),
     Column("chat", BigInteger, nullable=False),
     Column("topic", Text, nullable=False),  #: what it is about: "card", "answer", "run …"
-    Column("rank", Integer, nullable=False),  #: 0 goes before 1
+    Column("rank", Integer, nullable=False),  #: 0 goes before 1, and 1 before 2
     Column("card", Integer, ForeignKey("cards.id")),  #: NULL: it is part of none
     Column("place", Integer, nullable=False),  #: among the parts of its card
     Column("wanted", Text, nullable=False),  #: what the message is to say, as JSON

@@ -49,7 +49,7 @@ def message(
 
     def put(tx: Transaction) -> None:
         wanted = {"text": plain(lines), "entities": [], "reply_to": reply_to, **more}
-        number = phone.add_post(tx, chat, "answer", wanted, rank=0)
+        number = phone.add_post(tx, chat, "answer", wanted, rank=phone.FIRST)
         if rows:
             phone.want(tx, phone.post(tx.connection, number), buttons=phone.put_buttons(tx, number, rows))
 

@@ -71,7 +71,7 @@ class Asks:
 
         def put(tx: Transaction) -> None:
             wanted = {"text": words, "entities": [], "asks": True, "reply_to": tap.message}
-            number = phone.add_post(tx, tap.chat.id, "ask", wanted, rank=0)
+            number = phone.add_post(tx, tap.chat.id, "ask", wanted, rank=phone.FIRST)
             phone.ask(tx, number, tap.person, button.draft, button.digest, action, argument)
 
         return Answer("Send your words as a reply.", then=(put,))
@@ -128,7 +128,7 @@ class Asks:
         def put(tx: Transaction) -> None:
             text = f"Send draft {row.draft} back with these words?"
             wanted = {"text": text, "entities": [], "reply_to": words.message}
-            number = phone.add_post(tx, words.chat.id, "answer", wanted, rank=0)
+            number = phone.add_post(tx, words.chat.id, "answer", wanted, rank=phone.FIRST)
             rows = [[("🔁 Yes, revise", "revise_with", words.text)]]
             keyboard = phone.put_buttons(tx, number, rows, row.draft, row.digest)
             phone.want(tx, phone.post(tx.connection, number), buttons=keyboard)

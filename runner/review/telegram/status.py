@@ -152,7 +152,9 @@ class Status:
     def _post(self, tx: Transaction, chat: int, topic: str, text: str, *, is_urgent: bool = False) -> None:
         wanted = {"text": plain(text.split("\n")), "entities": []}
         hour = None if is_urgent else self.held(tx.now)
-        phone.add_post(tx, chat, topic, wanted, rank=0 if is_urgent else 1, not_before=hour)
+        phone.add_post(
+            tx, chat, topic, wanted, rank=phone.FIRST if is_urgent else phone.LAST, not_before=hour
+        )
 
     def look_for_overdue(self, tx: Transaction) -> None:
         """A run that began and should have ended long ago is an alarm, once."""
