@@ -15,7 +15,7 @@ from runner.rehearsal.destination import Answers, DropsResponse
 from runner.rehearsal.telegram import StandInTelegram
 from runner.review.telegram.hours import next_at
 from runner.settings import Phone
-from runner.store import runs
+from runner.store import runs, slots
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -104,12 +104,17 @@ async def test_the_morning_sums_up_once(tmp_path: Path, tg: StandInTelegram) -> 
         hand.it.app.store.clock = clock
         hand.phone.tick()
         assert hand.sees("🌅") is None
-        clock.at = next_at(time(8), clock.at, ZoneInfo("UTC"))
+        made, clock.at = clock.at, next_at(time(8), clock.at, ZoneInfo("UTC"))
+        with hand.it.app.store.change() as tx:
+            slots.record(tx, "note", clock.at, "missed: too late to be of use", count=2)
+        age = (clock.at - made) // timedelta(hours=1)
         for _ in range(3):
             hand.phone.tick()
         told = await hand.reads("🌅")
         for words in ("1 drafts wait", "note: 1 ok", "Spent: $0.0000 yesterday", "Journal: event"):
             assert words in said(told)
+        assert f"{age} h old" in said(told)
+        assert "note: 2 slots missed" in said(told)
         await hand.handled(tg.says(OWNER, "hello"))
         assert len([each for each in tg.messages(OWNER) if "🌅" in said(each)]) == 1
 

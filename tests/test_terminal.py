@@ -99,6 +99,7 @@ def test_a_runner_that_is_up_keeps_a_live_line_for_each_task(tmp_path: Path) -> 
     runner(tmp_path, "init")
     with terminal(tmp_path, "up") as (screen, process):
         screen.shows("A day may cost at most $1.00")
+        screen.shows("No phone is connected; to read and decide there: runner telegram link")
         screen.shows("waiting")
         screen.shows("site_monitor")
         assert "handed to the runner" in runner(tmp_path, "run", "daily_digest")
