@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from runner import lock, lookout, notify, wake
+from runner.account import settled
 from runner.broker import Broker
 from runner.catalog import Catalog, Declared, News, built_ins
 from runner.children import Children
@@ -60,6 +61,7 @@ class StandIns:
     every: timedelta | None = None  #: makes each task due so often, whatever it says; None leaves them alone
     telegram: str = ""  #: empty: nobody has a phone
     project: Path | None = None  #: where the files lie that tasks read; None: with the tasks
+    mail: str = ""  #: empty: none is taken
 
 
 class App:
@@ -200,6 +202,7 @@ class App:
             settings.secret,
             say,
             stand_ins.destination if stand_ins else "",
+            stand_ins.mail if stand_ins else "",
         )
 
     def _connect(self) -> Phone | None:
@@ -227,14 +230,14 @@ class App:
 
     def _kinds_of(self, task: Declared) -> Mapping[str, Kind]:
         """The kinds that a task's module knows; in a rehearsal, each draft's account says so."""
-        kinds = self.catalog.kinds_in(task.file)
-        update = {"account": REHEARSAL} if self.stand_ins else {}
-        return {kind.name: kind.model_copy(update=update) for kind in kinds}
+        return {kind.name: self._settled(kind) for kind in self.catalog.kinds_in(task.file)}
+
+    def _settled(self, kind: Kind) -> Kind:
+        return settled(kind, self.settings.given(kind.name), REHEARSAL if self.stand_ins else None)
 
     def _current(self, kind: Kind) -> Kind | None:
-        if kind.file is None:
-            return built_ins().get(kind.title)
-        return self.catalog.kind(kind.file, kind.name)
+        found = built_ins().get(kind.title) if kind.file is None else self.catalog.kind(kind.file, kind.name)
+        return found and self._settled(found)
 
     async def _begin(self, *, is_scheduled: bool) -> None:
         self._is_scheduled = is_scheduled

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 BUILT_IN = f"runner {__version__}"  #: the source of the kinds that come with the runner
+SETTLED = " · settings "  #: in a source, before the digest of what the owner set for the kind
 Markdown = Annotated[str, "Markdown"]
 
 
@@ -44,8 +45,9 @@ class Draft(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     secrets: ClassVar[tuple[str, ...]] = ()  #: names of the settings its delivery may read, and no others
+    settings: ClassVar[type[BaseModel] | None] = None  #: what of [kinds.NAME] its delivery is given
     writes: ClassVar[tuple[str, ...]] = ()  #: folders of the project its delivery may write
-    account: ClassVar[str] = ""  #: where it goes, when the fields don't say
+    account: ClassVar[str] = ""  #: where it goes, when neither the fields nor the settings say
     once: ClassVar[Literal["", "key"]] = (
         ""  #: "key": the destination drops a second arrival of `delivery.key`
     )
@@ -86,7 +88,9 @@ class Kind(BaseModel):
     module: str  #: where a child finds the class
     file: str | None  #: the module's path below the project; None for a built-in kind
     schema_: dict[str, Any]  #: JSON schema of its fields
-    source: str  #: digest of the code that will deliver it
+    source: str  #: digest of the code that will deliver it, and of the settings it is given
+    settings: dict[str, Any] = {}  #: JSON schema of what the owner may set for it; empty: nothing
+    given: dict[str, Any] = {}  #: what the owner set
     secrets: tuple[str, ...] = ()
     writes: tuple[str, ...] = ()
     account: str = ""
@@ -102,6 +106,11 @@ class Kind(BaseModel):
                 raise ValueError(f"a field is called {name!r}, which no Python name is")
         return schema
 
+    @property
+    def code(self) -> str:
+        """Digest of the code alone."""
+        return self.source.partition(SETTLED)[0]
+
     @classmethod
     def of(cls, kind: type[Draft], file: str | None, source: str) -> Kind:
         """The kind as its class says it is."""
@@ -112,6 +121,7 @@ class Kind(BaseModel):
             file=file,
             schema_=kind.model_json_schema(by_alias=False),
             source=source,
+            settings=kind.settings.model_json_schema() if kind.settings else {},
             secrets=kind.secrets,
             writes=kind.writes,
             account=kind.account,

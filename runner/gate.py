@@ -219,7 +219,7 @@ def deliverable(held: Held, digest: str, source: str, current: str | None, at: d
         (not held.approved == held.digest == digest, "the bytes are not those that were approved"),
         (at >= held.expires, "the approval expired before it could be carried out"),
         (current is None, "the kind's code is gone or broken"),
-        (source != current, "the kind's code changed after the approval"),
+        (source != current, "the kind's code or its settings changed after the approval"),
         (held.not_before is not None and at < held.not_before, "its hour has not come"),
     )
     return next((Refusal(reason) for holds, reason in reasons if holds), None)

@@ -34,6 +34,7 @@ PRIVATE = frozenset({"ANTHROPIC_API_KEY", "RUNNER_TELEGRAM_TOKEN"})  #: the runn
 RECEIPT_MAX = 2000  #: characters of each part of a receipt
 INQUIRE_S = 10.0  #: before a destination is asked: what was cut off may still be on its way
 CHANGED = "the kind's code changed"
+SET_ANEW = "the kind's settings changed"
 AT_ONCE = 8  #: deliveries under way at the same time
 
 
@@ -71,6 +72,7 @@ class Outbox:
     secret: Callable[[str], str | None]
     say: Callable[..., None]
     rehearsal: str = ""  #: address of the stand-in that takes every request; empty: the real world
+    mail: str = ""  #: in a rehearsal, the address of the stand-in that takes mail
     inquire_s: float = INQUIRE_S
     _work: dict[str, asyncio.Task[None]] = field(default_factory=dict)  #: by draft
     _timer: asyncio.TimerHandle | None = None
@@ -189,15 +191,14 @@ class Outbox:
         for kind, now in pairs:
             with self.store.change() as tx:
                 for draft in waiting.of_kind(tx.connection, kind):
-                    self._return(tx, drafts.held(tx.connection, draft), Refusal(CHANGED))
+                    self._return(tx, drafts.held(tx.connection, draft), Refusal(_change(kind, now)))
                     self._rebind(tx, draft, now)
 
     def _rebind(self, tx: Transaction, draft: str, kind: Kind | None) -> None:
-        held = drafts.held(tx.connection, draft)
-        is_stale = kind is not None and kind.source != drafts.kind_of(tx.connection, draft).source
-        if kind is not None and is_stale and held.state is State.PENDING:
-            fields = drafts.fields_of(tx.connection, draft)
-            drafts.revise(tx, held, kind, fields, origin="code", event="draft.revised", reason=CHANGED)
+        held, old = drafts.held(tx.connection, draft), drafts.kind_of(tx.connection, draft)
+        if kind is not None and kind.source != old.source and held.state is State.PENDING:
+            fields, reason = drafts.fields_of(tx.connection, draft), _change(old, kind)
+            drafts.revise(tx, held, kind, fields, origin="code", event="draft.revised", reason=reason)
 
     async def _inquire(self, draft: str) -> None:
         """Ask the destination whether it has arrived; else, where it drops repeats, send it again."""
@@ -303,7 +304,8 @@ class Outbox:
             "file": kind.file,
             "module": kind.module,
             "title": kind.title,
-            "source": kind.source,
+            "source": kind.code,
+            "kind": kind.model_dump(mode="json"),
             "content": content,
             "digest": claim.held.digest,
             "fields": json.loads(content)["fields"],
@@ -311,6 +313,7 @@ class Outbox:
             "key": key_of(claim.held),
             "secrets": self._secrets(kind),
             "rehearsal": self.rehearsal,
+            "mail": self.mail,
             "look_up": claim.is_look_up,
         }
 
@@ -364,6 +367,10 @@ class Outbox:
         for each in work:
             each.cancel()
         await asyncio.gather(*work, return_exceptions=True)
+
+
+def _change(old: Kind, new: Kind) -> str:
+    return CHANGED if new.code != old.code else SET_ANEW
 
 
 def key_of(held: Held) -> str:

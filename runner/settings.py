@@ -21,7 +21,7 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, InitSettingsSource, NoDecode, SettingsConfigDict
 
-from runner.errors import SettingsError
+from runner.errors import DraftError, SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -74,10 +74,17 @@ class Gate(_Table):
     )  #: no new run while so many drafts wait; zero means no bound
 
 
-class KindRule(_Table):
-    """What the owner asks for a kind beyond the ordinary."""
+class KindRule(BaseModel):
+    """What the owner asks for a kind beyond the ordinary, and all that the kind itself asks of the owner."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
 
     approvals: int = Field(default=1, ge=1, le=2)  #: how many different people must say yes
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """What is for the kind to know; its own schema says which words there are."""
+        return dict(self.model_extra or {})
 
 
 class Settings(BaseSettings):
@@ -181,6 +188,10 @@ class Settings(BaseSettings):
             name: rule.approvals for name, rule in self.kinds.items() if "approvals" in rule.model_fields_set
         }
 
+    def given(self, kind: str) -> dict[str, Any]:
+        """What the owner set for a kind of that name."""
+        return self.kinds[kind].given if kind in self.kinds else {}
+
     def secret(self, name: str) -> str | None:
         """A secret of a kind's, from the environment or `.env`; None when it is not set."""
         return os.environ.get(name) or _dotenv(self.home).get(name) or None
@@ -196,7 +207,7 @@ def load(folder: Path | None = None) -> Settings:
     folder = (folder or home()).absolute()
     table = _toml(folder / FILE)
     try:
-        return Settings(_env_file=folder / ".env", home=folder, **table)  # type: ignore[call-arg]
+        found = Settings(_env_file=folder / ".env", home=folder, **table)  # type: ignore[call-arg]
     except (OSError, UnicodeError) as error:
         raise SettingsError(f".env can't be read: {error}") from error
     except ValidationError as error:
@@ -206,6 +217,24 @@ def load(folder: Path | None = None) -> Settings:
         place = ".".join([_written(name, table), *inner])
         value = "" if name in SECRETS or not first["loc"] else f"={first['input']!r}"
         raise SettingsError(f"{place}{value}: {words}") from error
+    _check_kinds(found)
+    return found
+
+
+def _check_kinds(found: Settings) -> None:
+    """Raise `SettingsError` for what was set for a built-in kind and makes no sense; others' are judged by their schema."""
+    given = {name: rule.given for name, rule in found.kinds.items() if rule.given}
+    if not given:
+        return
+    from runner.account import settled  # noqa: PLC0415 - only for an owner who set anything
+    from runner.catalog import built_ins  # noqa: PLC0415 - likewise
+    from runner.fit import check_settings  # noqa: PLC0415 - likewise
+
+    try:
+        for kind in (kind for kind in built_ins().values() if kind.name in given):
+            check_settings(settled(kind, given[kind.name]))
+    except DraftError as error:
+        raise SettingsError(str(error)) from error
 
 
 def _toml(path: Path) -> dict[str, Any]:

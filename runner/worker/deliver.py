@@ -13,7 +13,10 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, ConfigDict
 
 from runner.attachment import attachments
+from runner.draft import Kind
 from runner.errors import NotDelivered
+from runner.fit import check_fields
+from runner.worker import rehearsing
 from runner.worker.channel import Channel, no_tools
 from runner.worker.child import complaint
 from runner.worker.code import Only, digest_of, files_of
@@ -47,6 +50,8 @@ class Delivery:
     key: str  #: the same for the same content; a destination that dedupes takes it once
     home: Path  #: the project folder, whose sub-folders named in `writes` may be written
     rehearsal: str = ""  #: address of the stand-in that takes every request; empty: the real world
+    mail: str = ""  #: in a rehearsal, the address of the stand-in that takes mail
+    settings: Any = None  #: what the owner set for the kind, as an instance of its `settings`
     _secrets: dict[str, str] = field(default_factory=dict, repr=False)
     _files: dict[str, bytes] = field(default_factory=dict, repr=False)
     _http: Any = field(default=None, repr=False)
@@ -69,26 +74,12 @@ class Delivery:
         if self._http is None:
             import httpx
 
-            transport = _rehearsing(self.rehearsal) if self.rehearsal else None
+            transport = rehearsing.detour(self.rehearsal) if self.rehearsal else None
             self._http = httpx.AsyncClient(
                 timeout=TIMEOUT_S, follow_redirects=False, transport=transport, trust_env=False
             )
         client: httpx.AsyncClient = self._http
         return client
-
-
-def _rehearsing(address: str) -> httpx.AsyncBaseTransport:
-    """A transport that takes every request to the stand-in, whatever its address."""
-    import httpx
-
-    there = httpx.URL(address)
-
-    class Detour(httpx.AsyncHTTPTransport):
-        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-            request.url = request.url.copy_with(scheme=there.scheme, host=there.host, port=there.port)
-            return await super().handle_async_request(request)
-
-    return Detour()
 
 
 async def work(order: dict[str, Any], end: socket.socket) -> None:
@@ -98,9 +89,7 @@ async def work(order: dict[str, Any], end: socket.socket) -> None:
     below = str(Path(order["tasks"]))
     try:
         draft = _draft(order)
-        delivery = Delivery(
-            order["key"], Path(order["home"]), order["rehearsal"], order["secrets"], _files(order)
-        )
+        delivery = _delivery(order, type(draft))
         await channel.ask("ready")  # answered only while STOP is not engaged; before that nothing has begun
     except BaseException as error:  # noqa: BLE001 - nothing has begun: this is certain
         await channel.say("not_delivered", **complaint(error, below, is_open=True))
@@ -119,6 +108,23 @@ async def _attempt(draft: Draft, delivery: Delivery, look_up: bool, channel: Cha
         await channel.say("not_delivered", **complaint(error, below, is_open=True))
     except BaseException as error:  # noqa: BLE001 - it may have arrived all the same
         await channel.say("uncertain", **complaint(error, below, is_open=True))
+
+
+def _delivery(order: dict[str, Any], kind: type[Draft]) -> Delivery:
+    """What the draft is given; raises `DraftError` when it no longer fits what the owner allows."""
+    told = Kind.model_validate(order["kind"])
+    check_fields(told, order["fields"])
+    if order["rehearsal"]:
+        rehearsing.keep_in((order["rehearsal"], order["mail"]))
+    return Delivery(
+        key=order["key"],
+        home=Path(order["home"]),
+        rehearsal=order["rehearsal"],
+        mail=order["mail"],
+        settings=kind.settings.model_validate_json(json.dumps(told.given)) if kind.settings else None,
+        _secrets=order["secrets"],
+        _files=_files(order),
+    )
 
 
 def _receipt(receipt: Any) -> dict[str, Any]:
