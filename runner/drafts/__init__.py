@@ -2,6 +2,8 @@
 
 from runner.attachment import Attachment
 from runner.drafts.article import Article
+from runner.drafts.linkedin_comment import LinkedInComment
+from runner.drafts.linkedin_post import LinkedInPost
 from runner.drafts.webhook import Webhook
 
-__all__ = ["Article", "Attachment", "Webhook"]
+__all__ = ["Article", "Attachment", "LinkedInComment", "LinkedInPost", "Webhook"]

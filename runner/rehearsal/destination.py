@@ -13,6 +13,8 @@ from runner.rehearsal.http import Ledger, Reply, Request, Server
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from runner.rehearsal.service import Service
+
 _LOOKUP = "/arrivals/"  #: GET /arrivals/<key> tells whether a key has taken effect
 _REFUSED = 400  #: from this status on, an answer means that nothing took effect
 
@@ -72,6 +74,7 @@ class StandInDestination(Server):
         self.visits: Ledger[Request] = Ledger()  #: every page asked for
         self.pages: dict[str, str | tuple[int, str]] = {"/health": "ok"}
         self.redirects: dict[str, str] = {}
+        self.services: dict[str, Service] = {}  #: those whose paths are answered as the real ones do, by name
         self._dedupes = dedupes
         self._script: deque[Step] = deque()
         self._answers: dict[str, dict[str, str]] = {}  # what each key was told
@@ -85,6 +88,10 @@ class StandInDestination(Server):
         return await self.ledger.nth(n, within)
 
     async def _answer(self, request: Request, reply: Reply) -> None:
+        for service in self.services.values():
+            if service.serves(request.path):
+                await service.answer(request, reply)
+                return
         if request.method not in {"GET", "HEAD"}:
             await self._take(request, reply)
         elif request.path.startswith(_LOOKUP):

@@ -16,6 +16,7 @@ from runner.rehearsal.claude import StandInClaude
 from runner.rehearsal.destination import StandInDestination
 from runner.rehearsal.handset import PERSON
 from runner.rehearsal.telegram import TOKEN
+from runner.rehearsal.world import services
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -48,6 +49,7 @@ async def on_stage(
     """
     async with StandInClaude() as claude, StandInDestination() as destination:
         destination.pages["/"] = "<h1>Example</h1>"
+        destination.services |= services()
         there = settings.model_copy(update={"home": home, "database_url": ""})
         app = App(
             there, stand_ins=StandIns(claude.url, destination.url, every, phone, settings.home), heard=heard

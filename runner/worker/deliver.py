@@ -81,6 +81,11 @@ class Delivery:
         client: httpx.AsyncClient = self._http
         return client
 
+    async def aclose(self) -> None:
+        """Close the HTTP client, where one was asked for."""
+        if self._http is not None:
+            await self._http.aclose()
+
 
 async def work(order: dict[str, Any], end: socket.socket) -> None:
     """Make the one attempt, once the supervisor has said go; or look whether an earlier one arrived."""

@@ -1,0 +1,85 @@
+"""A post on LinkedIn, by its versioned Posts API."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from runner.draft import Draft
+from runner.drafts.answer import ask
+from runner.rule import Utf16
+
+if TYPE_CHECKING:
+    from runner.worker.deliver import Delivery, Receipt
+
+API = "https://api.linkedin.com/rest"
+TOKEN = "LINKEDIN_TOKEN"  # noqa: S105 - the name of a secret
+TEXT_MAX = 3000
+MEMBER = r"^urn:li:(person|organization):[A-Za-z0-9_-]+$"
+UPGRADE = 426  #: the status of a version that LinkedIn has retired
+
+#: what LinkedIn reads as markup in a commentary; not a # that begins a hashtag, which is shown as it is written
+_RESERVED = re.compile(r"[\\|{}@\[\]()<>*_~]|(?<=\w)#|#(?![^\W_])")
+
+
+class Member(BaseModel):
+    """Who speaks on LinkedIn."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    author: str = Field(pattern=MEMBER)  #: e.g. urn:li:person:AbC123 or urn:li:organization:42
+    version: str = Field(default="202608", pattern=r"^20\d{4}$")  #: of the API; each is kept for about a year
+
+
+class LinkedInPost(Draft):
+    """A public post of the author that the settings name."""
+
+    text: Annotated[str, Utf16(TEXT_MAX), Field(min_length=1, max_length=TEXT_MAX)]
+
+    settings: ClassVar = Member
+    secrets: ClassVar[tuple[str, ...]] = (TOKEN,)
+
+    async def deliver(self, delivery: Delivery) -> Receipt:
+        """Publish it. LinkedIn drops no repeat by a key, but refuses a text that it has published lately."""
+        from runner.worker.deliver import Receipt  # noqa: PLC0415 - only in the child that delivers
+
+        answer = await call(delivery, f"{API}/posts", self._body(delivery.settings.author))
+        urn = answer.headers.get("x-restli-id", "")
+        return Receipt(id=urn, url=f"https://www.linkedin.com/feed/update/{urn}/" if urn else "")
+
+    def _body(self, author: str) -> dict[str, Any]:
+        return {
+            "author": author,
+            "commentary": little(self.text),
+            "visibility": "PUBLIC",
+            "distribution": {
+                "feedDistribution": "MAIN_FEED",
+                "targetEntities": [],
+                "thirdPartyDistributionChannels": [],
+            },
+            "lifecycleState": "PUBLISHED",
+            "isReshareDisabledByAuthor": False,
+        }
+
+
+def little(text: str) -> str:
+    """The text as LinkedIn's "little text format" writes it, so that it is shown as it stands; else it is cut short."""
+    return _RESERVED.sub(lambda found: f"\\{found[0]}", text)
+
+
+async def call(delivery: Delivery, url: str, body: dict[str, Any]) -> Any:
+    """LinkedIn's answer to a request in its author's name; raises as `ask` does."""
+    version = delivery.settings.version
+    headers = {
+        "Authorization": f"Bearer {delivery.secret(TOKEN)}",
+        "LinkedIn-Version": version,
+        "X-Restli-Protocol-Version": "2.0.0",
+    }
+    advice = {
+        401: f"{TOKEN} is no longer good: get a new one",
+        403: f"{TOKEN} may not speak for {body.get('author', body.get('actor'))}",
+        UPGRADE: f"LinkedIn has retired its version {version}: set a newer one as 'version', e.g. of this month",
+    }
+    return await ask(delivery, "POST", url, json=body, headers=headers, advice=advice)
