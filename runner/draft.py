@@ -9,6 +9,7 @@ import hashlib
 import json
 import re
 import unicodedata
+from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import rfc8785
@@ -51,6 +52,7 @@ class Draft(BaseModel):
     once: ClassVar[Literal["", "key"]] = (
         ""  #: "key": the destination drops a second arrival of `delivery.key`
     )
+    once_for: ClassVar[timedelta | None] = None  #: how long it remembers a key; None: for ever
     auto: ClassVar[bool] = False  #: delivered without a human; only for kinds that hold no free text at all
 
     _call: int | None = PrivateAttr(default=None)  #: position of the Claude call that wrote it; None: by hand
@@ -95,6 +97,7 @@ class Kind(BaseModel):
     writes: tuple[str, ...] = ()
     account: str = ""
     once: Literal["", "key"] = ""
+    once_for: timedelta | None = None
     finds: bool = False  #: whether the destination can be asked if a key has arrived
     auto: bool = False
 
@@ -126,6 +129,7 @@ class Kind(BaseModel):
             writes=kind.writes,
             account=kind.account,
             once=kind.once,
+            once_for=kind.once_for,
             finds=hasattr(kind, "find"),
             auto=kind.auto,
         )

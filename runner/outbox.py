@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from runner import said, seal
+from runner.clock import parse
 from runner.diagnostics import HIDDEN
 from runner.draft import digest
 from runner.errors import GoneError, JournalError, RunError, RunnerError, StoppedError, StoreError
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from sqlalchemy import Connection
+    from sqlalchemy import Connection, Row
 
     from runner.children import Child, Children
     from runner.draft import Kind
@@ -214,12 +215,25 @@ class Outbox:
         if now.finds:
             self.stop.ask(Door.DELIVERY)
             await self._attempt(Claim(held, now, content, files, attempt.id, is_look_up=True))
-        elif now.once == "key" and attempt.may_repeat and self.store.clock.now() < held.expires:
+        elif attempt.may_repeat and self.store.clock.now() < held.expires and self._is_known(now, attempt):
             self.stop.ask(Door.DELIVERY)
             with self.store.change() as tx:
                 number = deliveries.begin(tx, held, attempt.key, repeats=True)
             self.sync()
             await self._attempt(Claim(held, now, content, files, number))
+
+    def _is_known(self, kind: Kind, attempt: Row[Any]) -> bool:
+        """Whether the destination still drops a repeat of the attempt's key."""
+        if kind.once != "key" or kind.once_for is None:
+            return kind.once == "key"
+        with self.store.read() as connection:
+            begun = [
+                parse(each.started)
+                for each in deliveries.of(connection, attempt.draft)
+                if each.key == attempt.key
+            ]
+        # of the first: a repeat that was dropped renews nothing
+        return self.store.clock.now() - min(begun) < kind.once_for
 
     async def _attempt(self, claim: Claim) -> None:
         """One child, one attempt, and its outcome on record, whatever happens."""

@@ -4,6 +4,18 @@ from runner.attachment import Attachment
 from runner.drafts.article import Article
 from runner.drafts.linkedin_comment import LinkedInComment
 from runner.drafts.linkedin_post import LinkedInPost
+from runner.drafts.skeet import Skeet
+from runner.drafts.telegram_post import TelegramPost
+from runner.drafts.toot import Toot
 from runner.drafts.webhook import Webhook
 
-__all__ = ["Article", "Attachment", "LinkedInComment", "LinkedInPost", "Webhook"]
+__all__ = [
+    "Article",
+    "Attachment",
+    "LinkedInComment",
+    "LinkedInPost",
+    "Skeet",
+    "TelegramPost",
+    "Toot",
+    "Webhook",
+]

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from runner.rehearsal.bluesky import StandInBluesky
+from runner.rehearsal.channel import StandInChannel
 from runner.rehearsal.linkedin import StandInLinkedIn
+from runner.rehearsal.mastodon import StandInMastodon
 
 if TYPE_CHECKING:
     from runner.rehearsal.service import Service
@@ -12,4 +15,9 @@ if TYPE_CHECKING:
 
 def services() -> dict[str, Service]:
     """One stand-in for each service that a built-in kind speaks to; any token is good."""
-    return {"linkedin": StandInLinkedIn()}
+    return {
+        "bluesky": StandInBluesky(),
+        "linkedin": StandInLinkedIn(),
+        "mastodon": StandInMastodon(),
+        "telegram": StandInChannel(),
+    }
