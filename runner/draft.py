@@ -71,9 +71,9 @@ class Draft(BaseModel):
 
     @classmethod
     def kind(cls) -> str:
-        """The kind's name: ``LinkedInPost`` is ``linkedin_post``."""
+        """The kind's name: ``LinkedInPost`` is ``linkedin_post``, ``ShopNote`` is ``shop_note``."""
         name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", cls.__name__).lower()
-        return name.replace("linked_in", "linkedin")
+        return name.replace("linked_in", "linkedin").replace("word_press", "wordpress")
 
     async def deliver(self, delivery: Any) -> Any:
         """Carry it out, once; return a `Receipt` or raise `NotDelivered`."""
