@@ -30,7 +30,7 @@ def settled(kind: Kind, given: Mapping[str, Any], account: str | None = None) ->
             "account": _account(kind, given, lists) if account is None else account,
             "given": dict(given),
             "schema_": _bounded(kind.schema_, kind.name, given),
-            "source": f"{kind.source}{SETTLED}{mark}",
+            "source": f"{kind.source}{SETTLED}{mark}" if given else kind.source,
         }
     )
 
@@ -39,7 +39,7 @@ def _account(kind: Kind, given: Mapping[str, Any], lists: set[str]) -> str:
     """Each setting but the lists of who may be reached, which the fields themselves show."""
     rules = kind.settings.get("properties", {})
     values = {name: given.get(name, rule.get("default")) for name, rule in rules.items() if name not in lists}
-    said = [f"{name} {_plain(value)}" for name, value in values.items() if value not in (None, "")]
+    said = [f"{name} {_plain(value)}" for name, value in values.items() if value not in (None, "", False)]
     return " · ".join([*([kind.account] if kind.account else []), *said])
 
 

@@ -45,7 +45,8 @@ def test_another_setting_is_another_source_of_the_same_code() -> None:
     one, other = settled(MEMO, GIVEN), settled(MEMO, {**GIVEN, "room": 2})
     assert one.source != other.source
     assert one.code == other.code == "c0de"
-    assert settled(Kind.of(Draft, None, "s"), {}).source == "s"
+    assert settled(Kind.of(Draft, None, "s"), {}) == Kind.of(Draft, None, "s")
+    assert settled(MEMO, {}).source == MEMO.source
 
 
 def test_a_recipient_off_the_list_is_refused_when_the_draft_is_made() -> None:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import base64
+import hmac
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from deliveries import deliver
 from pydantic import ValidationError
 
 from runner import Delivery, NotDelivered
@@ -125,6 +129,35 @@ async def test_in_rehearsal_every_request_goes_to_the_stand_in() -> None:
         await Webhook(url="https://shop.example.com/x", body={}).deliver(delivery)
         await delivery.http.aclose()
         assert [arrival.path for arrival in there.effects] == ["/x"]
+
+
+async def test_a_signed_webhook_is_signed_as_its_receiver_checks_it() -> None:
+    secret = b"a secret of thirty-two characters"
+    written = f"whsec_{base64.b64encode(secret).decode()}"
+    async with StandInDestination() as there:
+        hook = Webhook(url=f"{there.url}/", body={"total": 1, "city": "Köln"})
+        await deliver(hook, there.url, {"signed": True}, WEBHOOK_SECRET=written)
+        await deliver(hook, there.url, {"signed": True}, key="k2", WEBHOOK_SECRET=secret.decode())
+        for arrival in there.effects:
+            head = arrival.headers
+            signed = f"{head['webhook-id']}.{head['webhook-timestamp']}.".encode() + arrival.body
+            mac = base64.b64encode(hmac.new(secret, signed, "sha256").digest()).decode()
+            assert head["webhook-signature"] == f"v1,{mac}"
+            assert head["webhook-id"] == head["idempotency-key"]
+            assert abs(int(head["webhook-timestamp"]) - time.time()) < 3600
+        assert arrival.body == '{"total":1,"city":"Köln"}'.encode()
+
+
+async def test_a_webhook_that_is_to_be_signed_is_never_sent_without() -> None:
+    async with StandInDestination() as there:
+        hook = Webhook(url=f"{there.url}/", body={})
+        with pytest.raises(NotDelivered, match="WEBHOOK_SECRET is not to be had"):
+            await deliver(hook, there.url, {"signed": True})
+        with pytest.raises(NotDelivered, match="no base64"):
+            await deliver(hook, there.url, {"signed": True}, WEBHOOK_SECRET="whsec_!")
+        await deliver(hook, there.url, {}, WEBHOOK_SECRET="unused")
+        assert "webhook-signature" not in there.effects[0].headers
+        assert len(there.effects) == 1
 
 
 def test_a_secret_is_to_be_had_only_by_the_kind_that_names_it() -> None:

@@ -8,6 +8,7 @@ from runner.drafts.skeet import Skeet
 from runner.drafts.telegram_post import TelegramPost
 from runner.drafts.toot import Toot
 from runner.drafts.webhook import Webhook
+from runner.drafts.wordpress_post import WordPressPost
 
 __all__ = [
     "Article",
@@ -18,4 +19,5 @@ __all__ = [
     "TelegramPost",
     "Toot",
     "Webhook",
+    "WordPressPost",
 ]

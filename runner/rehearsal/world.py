@@ -8,6 +8,7 @@ from runner.rehearsal.bluesky import StandInBluesky
 from runner.rehearsal.channel import StandInChannel
 from runner.rehearsal.linkedin import StandInLinkedIn
 from runner.rehearsal.mastodon import StandInMastodon
+from runner.rehearsal.wordpress import StandInWordPress
 
 if TYPE_CHECKING:
     from runner.rehearsal.service import Service
@@ -20,4 +21,5 @@ def services() -> dict[str, Service]:
         "linkedin": StandInLinkedIn(),
         "mastodon": StandInMastodon(),
         "telegram": StandInChannel(),
+        "wordpress": StandInWordPress(),
     }
