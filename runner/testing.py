@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from runner.app import App
     from runner.rehearsal.claude import StandInClaude
     from runner.rehearsal.destination import StandInDestination
+    from runner.rehearsal.mail import StandInMail
     from runner.review.desk import Desk, Sheet
 
 WITHIN_S = 15.0  #: how long anything may take to happen
@@ -61,6 +62,11 @@ class Rehearsal:
     def destination(self) -> StandInDestination:
         """What takes deliveries in the world's place."""
         return self.stage.destination
+
+    @property
+    def mail(self) -> StandInMail:
+        """What takes e-mail in the world's place."""
+        return self.stage.mail
 
     def drop(self, file: str, text: str) -> None:
         """Save a module into tasks/."""

@@ -2,6 +2,7 @@
 
 from runner.attachment import Attachment
 from runner.drafts.article import Article
+from runner.drafts.email import Email
 from runner.drafts.linkedin_comment import LinkedInComment
 from runner.drafts.linkedin_post import LinkedInPost
 from runner.drafts.skeet import Skeet
@@ -13,6 +14,7 @@ from runner.drafts.wordpress_post import WordPressPost
 __all__ = [
     "Article",
     "Attachment",
+    "Email",
     "LinkedInComment",
     "LinkedInPost",
     "Skeet",

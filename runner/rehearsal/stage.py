@@ -15,6 +15,7 @@ from runner.app import App, StandIns
 from runner.rehearsal.claude import StandInClaude
 from runner.rehearsal.destination import StandInDestination
 from runner.rehearsal.handset import PERSON
+from runner.rehearsal.mail import StandInMail
 from runner.rehearsal.telegram import TOKEN
 from runner.rehearsal.world import services
 
@@ -32,6 +33,7 @@ class Stage:
     app: App
     claude: StandInClaude
     destination: StandInDestination
+    mail: StandInMail
 
 
 @asynccontextmanager
@@ -47,14 +49,14 @@ async def on_stage(
 
     `phone` is the address of a stand-in for Telegram; empty is none, whatever bot the owner has.
     """
-    async with StandInClaude() as claude, StandInDestination() as destination:
+    async with StandInClaude() as claude, StandInDestination() as destination, StandInMail() as mail:
         destination.pages["/"] = "<h1>Example</h1>"
         destination.services |= services()
         there = settings.model_copy(update={"home": home, "database_url": ""})
-        app = App(
-            there, stand_ins=StandIns(claude.url, destination.url, every, phone, settings.home), heard=heard
+        doubles = StandIns(
+            claude.url, destination.url, every, phone, project=settings.home, mail=mail.url
         )
-        yield Stage(app, claude, destination)
+        yield Stage(App(there, stand_ins=doubles, heard=heard), claude, destination, mail)
 
 
 def with_phone(settings: Settings) -> Settings:
