@@ -3,6 +3,7 @@
 from runner.attachment import Attachment
 from runner.drafts.article import Article
 from runner.drafts.email import Email
+from runner.drafts.git_commit import GitCommit
 from runner.drafts.linkedin_comment import LinkedInComment
 from runner.drafts.linkedin_post import LinkedInPost
 from runner.drafts.skeet import Skeet
@@ -15,6 +16,7 @@ __all__ = [
     "Article",
     "Attachment",
     "Email",
+    "GitCommit",
     "LinkedInComment",
     "LinkedInPost",
     "Skeet",

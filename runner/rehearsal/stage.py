@@ -12,6 +12,7 @@ from pydantic import SecretStr
 
 import runner
 from runner.app import App, StandIns
+from runner.rehearsal import repository
 from runner.rehearsal.claude import StandInClaude
 from runner.rehearsal.destination import StandInDestination
 from runner.rehearsal.handset import PERSON
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
     from runner.settings import Settings
+
+PARTS = ("repository", "branch", "remote")  #: of a git remote, as the settings name it
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +55,8 @@ async def on_stage(
     async with StandInClaude() as claude, StandInDestination() as destination, StandInMail() as mail:
         destination.pages["/"] = "<h1>Example</h1>"
         destination.services |= services()
+        if given := settings.given("git_commit"):
+            repository.make(home, **{name: given[name] for name in PARTS if name in given})
         there = settings.model_copy(update={"home": home, "database_url": ""})
         doubles = StandIns(
             claude.url, destination.url, every, phone, project=settings.home, mail=mail.url
