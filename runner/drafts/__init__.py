@@ -6,6 +6,7 @@ from runner.drafts.email import Email
 from runner.drafts.git_commit import GitCommit
 from runner.drafts.linkedin_comment import LinkedInComment
 from runner.drafts.linkedin_post import LinkedInPost
+from runner.drafts.notify import Notify
 from runner.drafts.skeet import Skeet
 from runner.drafts.telegram_post import TelegramPost
 from runner.drafts.toot import Toot
@@ -19,6 +20,7 @@ __all__ = [
     "GitCommit",
     "LinkedInComment",
     "LinkedInPost",
+    "Notify",
     "Skeet",
     "TelegramPost",
     "Toot",
