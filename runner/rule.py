@@ -1,6 +1,7 @@
 """Rules of fields that JSON schema has no word for; written beside a field's type, checked when a draft is made.
 
-``text: Annotated[str, Utf16(4096)]``, ``to: list[Annotated[str, AllowedBy("recipients")]]``
+``text: Annotated[str, Utf16(4096)]``, ``to: list[Annotated[str, AllowedBy("recipients")]]``,
+``picture: Annotated[Attachment, OfType("image/png")]``
 """
 
 from __future__ import annotations
@@ -46,6 +47,28 @@ class AllowedBy:
     def __get_pydantic_json_schema__(self, schema: Any, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         """Say it where the supervisor checks, which alone knows the settings."""
         return {**handler(schema), ALLOWED_BY: self.setting}
+
+
+class OfType:
+    """An attachment of one of those media types."""
+
+    def __init__(self, *types: str) -> None:
+        self._types = types
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> Any:
+        """Check it where the model is made."""
+        return core_schema.no_info_after_validator_function(self._checked, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: Any, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        """Say it where the supervisor checks."""
+        return {**handler(schema), "properties": {"media_type": {"enum": list(self._types)}}}
+
+    def _checked(self, attachment: Any) -> Any:
+        if attachment.media_type not in self._types:
+            raise ValueError(
+                f"{attachment.name} is {attachment.media_type}; it may be {', '.join(self._types)}"
+            )
+        return attachment
 
 
 def utf16(text: str) -> int:

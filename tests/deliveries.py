@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from contextlib import aclosing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,13 +38,15 @@ async def deliver(  # noqa: PLR0913 - each is a thing that an order may say
     home: Path = Path(),
     find: bool = False,
     mail: str = "",
+    files: tuple[bytes, ...] = (),
     **secrets: str,
 ) -> Receipt | None:
     """One attempt, or one look-up, with every request going `there`."""
     check(draft, settings)
     kind = type(draft)
     told = kind.settings.model_validate(settings) if kind.settings else None
-    delivery = Delivery(key, home, rehearsal=there, mail=mail, settings=told, _secrets=secrets)
+    kept = {hashlib.sha256(each).hexdigest(): each for each in files}
+    delivery = Delivery(key, home, rehearsal=there, mail=mail, settings=told, _secrets=secrets, _files=kept)
     async with aclosing(delivery):
         made = await (draft.find(delivery) if find else draft.deliver(delivery))  # type: ignore[attr-defined]
     assert made is None or isinstance(made, _Receipt)

@@ -11,13 +11,16 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from runner import NotDelivered
+from runner.attachment import described
 from runner.drafts import LinkedInComment, LinkedInPost
 from runner.drafts.linkedin_post import little
+from runner.errors import DraftError
 from runner.rehearsal.destination import Answers, DropsRequest, DropsResponse
 from runner.rehearsal.linkedin import StandInLinkedIn, published
 
 if TYPE_CHECKING:
     from runner.draft import Draft
+    from runner.rehearsal.http import Request
 
 WHO: dict[str, Any] = {"author": "urn:li:person:AbC"}
 POST = LinkedInPost(text="One lesson (of many): *test* what_you <ship> #testing @here \\ | # c#")
@@ -31,8 +34,47 @@ async def send(draft: Draft, there: StandInLinkedIn, token: str = "good", **more
 async def test_readers_of_a_post_see_what_its_reviewer_saw() -> None:
     async with StandInLinkedIn() as there:
         receipt = await send(POST, there)
-        assert there.effects == [{"id": receipt.id, "author": WHO["author"], "text": POST.text}]
+        assert there.effects == [
+            {"id": receipt.id, "author": WHO["author"], "text": POST.text, "picture": None}
+        ]
         assert receipt.url == f"https://www.linkedin.com/feed/update/{receipt.id}/"
+
+
+PICTURE = b"\x89PNG\r\n\x1a\n and more"
+CHART = LinkedInPost(text="A chart", picture=described("chart.png", PICTURE), alt="Orders rise")
+
+
+async def test_a_post_has_the_picture_that_was_approved() -> None:
+    async with StandInLinkedIn() as there:
+        await deliver(CHART, there.url, WHO, files=(PICTURE,), LINKEDIN_TOKEN="good")
+        (made,) = there.effects
+        assert there.pictures[made["picture"]] == PICTURE
+        assert b'"altText":"Orders rise"' in there.arrivals[-1].body
+
+
+async def test_a_picture_that_does_not_arrive_is_no_post() -> None:
+    class Elsewhere(StandInLinkedIn):
+        def _offer(self, body: dict[str, Any]) -> Answers:
+            return Answers(200, {"value": {"uploadUrl": "https://evil.example/x", "image": "urn:li:image:1"}})
+
+    class Full(StandInLinkedIn):
+        def _take(self, request: Request) -> Answers:
+            return Answers(507, "full")
+
+    for kind, words in ((Elsewhere, "evil.example, which is not its own"), (Full, "nothing was sent: .*507")):
+        async with kind() as there:
+            with pytest.raises(NotDelivered, match=words):
+                await deliver(CHART, there.url, WHO, files=(PICTURE,), LINKEDIN_TOKEN="good")
+            assert there.effects == []
+
+
+def test_only_a_picture_goes_with_a_post() -> None:
+    paper = described("paper.pdf", b"%PDF-1.7")
+    with pytest.raises(ValidationError, match="is application/pdf; it may be image/png"):
+        LinkedInPost(text="x", picture=paper)
+    with pytest.raises(DraftError, match="picture"):
+        check(LinkedInPost.model_construct(text="x", picture=paper, alt=""), WHO)
+    check(CHART, WHO)
 
 
 @given(st.text(alphabet=st.sampled_from("a1 #\\|{}@[]()<>*_~é\n"), max_size=30))
@@ -103,8 +145,6 @@ def test_a_comment_names_a_post_and_nothing_else() -> None:
 
 
 def test_who_speaks_is_the_owners_to_say() -> None:
-    from runner.errors import DraftError
-
     with pytest.raises(DraftError, match=r"needs 'author': set it under \[kinds.linkedin_post\]"):
         check(POST, {})
     with pytest.raises(DraftError, match="author"):

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from runner.attachment import Attachment  # noqa: TC001 - pydantic reads it
 from runner.draft import Draft
-from runner.drafts.answer import ask
-from runner.rule import Utf16
+from runner.drafts.answer import ask, look
+from runner.errors import NotDelivered
+from runner.rule import OfType, Utf16
 
 if TYPE_CHECKING:
     from runner.worker.deliver import Delivery, Receipt
@@ -17,6 +20,8 @@ if TYPE_CHECKING:
 API = "https://api.linkedin.com/rest"
 TOKEN = "LINKEDIN_TOKEN"  # noqa: S105 - the name of a secret
 TEXT_MAX = 3000
+ALT_MAX = 4000
+PICTURES = ("image/png", "image/jpeg", "image/gif")
 MEMBER = r"^urn:li:(person|organization):[A-Za-z0-9_-]+$"
 UPGRADE = 426  #: the status of a version that LinkedIn has retired
 
@@ -34,9 +39,11 @@ class Member(BaseModel):
 
 
 class LinkedInPost(Draft):
-    """A public post of the author that the settings name."""
+    """A public post of the author that the settings name, with one picture if it has one."""
 
     text: Annotated[str, Utf16(TEXT_MAX), Field(min_length=1, max_length=TEXT_MAX)]
+    picture: Annotated[Attachment, OfType(*PICTURES)] | None = None
+    alt: Annotated[str, Field(max_length=ALT_MAX)] = ""  #: what the picture shows, for who can't see it
 
     settings: ClassVar = Member
     secrets: ClassVar[tuple[str, ...]] = (TOKEN,)
@@ -45,7 +52,10 @@ class LinkedInPost(Draft):
         """Publish it. LinkedIn drops no repeat by a key, but refuses a text that it has published lately."""
         from runner.worker.deliver import Receipt  # noqa: PLC0415 - only in the child that delivers
 
-        answer = await call(delivery, f"{API}/posts", self._body(delivery.settings.author))
+        body = self._body(delivery.settings.author)
+        if self.picture is not None:
+            body["content"] = {"media": {"id": await _upload(delivery, self.picture), "altText": self.alt}}
+        answer = await call(delivery, f"{API}/posts", body)
         urn = answer.headers.get("x-restli-id", "")
         return Receipt(id=urn, url=f"https://www.linkedin.com/feed/update/{urn}/" if urn else "")
 
@@ -71,15 +81,40 @@ def little(text: str) -> str:
 
 async def call(delivery: Delivery, url: str, body: dict[str, Any]) -> Any:
     """LinkedIn's answer to a request in its author's name; raises as `ask` does."""
-    version = delivery.settings.version
-    headers = {
+    who = str(body.get("author", body.get("actor")))
+    return await ask(
+        delivery, "POST", url, json=body, headers=_headers(delivery), advice=_advice(delivery, who)
+    )
+
+
+async def _upload(delivery: Delivery, picture: Attachment) -> str:
+    """The name that LinkedIn gives to the picture, once it has it; nobody sees it before the post."""
+    author, headers = delivery.settings.author, _headers(delivery)
+    order = {"initializeUploadRequest": {"owner": author}}
+    advice = _advice(delivery, author)
+    url = f"{API}/images?action=initializeUpload"
+    place = (await look(delivery, "POST", url, json=order, headers=headers, advice=advice)).json()["value"]
+    host = urlsplit(place["uploadUrl"]).hostname or ""
+    if urlsplit(place["uploadUrl"]).scheme != "https" or not f".{host}".endswith(".linkedin.com"):
+        raise NotDelivered(f"LinkedIn wants the picture at {host}, which is not its own")
+    token = {"Authorization": headers["Authorization"], "Content-Type": picture.media_type}
+    content = delivery.content(picture)
+    await look(delivery, "PUT", place["uploadUrl"], content=content, headers=token, advice=advice)
+    return str(place["image"])
+
+
+def _headers(delivery: Delivery) -> dict[str, str]:
+    return {
         "Authorization": f"Bearer {delivery.secret(TOKEN)}",
-        "LinkedIn-Version": version,
+        "LinkedIn-Version": delivery.settings.version,
         "X-Restli-Protocol-Version": "2.0.0",
     }
-    advice = {
+
+
+def _advice(delivery: Delivery, who: str) -> dict[int, str]:
+    version = delivery.settings.version
+    return {
         401: f"{TOKEN} is no longer good: get a new one",
-        403: f"{TOKEN} may not speak for {body.get('author', body.get('actor'))}",
+        403: f"{TOKEN} may not speak for {who}",
         UPGRADE: f"LinkedIn has retired its version {version}: set a newer one as 'version', e.g. of this month",
     }
-    return await ask(delivery, "POST", url, json=body, headers=headers, advice=advice)
