@@ -11,9 +11,9 @@ from pydantic import BaseModel, Field, ValidationError
 from runner import fit
 from runner.account import settled
 from runner.draft import Draft, Kind
-from runner.errors import DraftError
+from runner.errors import DraftError, SettingsError
 from runner.rule import AllowedBy, Utf16
-from runner.settings import KindRule
+from runner.settings import KindRule, load
 from runner.testing import rehearsal
 
 if TYPE_CHECKING:
@@ -83,6 +83,30 @@ def test_a_text_is_measured_as_the_destination_measures_it() -> None:
         fit.check_fields(settled(MEMO, GIVEN), {"to": [], "text": "ab🙂c"})
 
 
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        (
+            'hosst = "smtp.example.com"',
+            r"\[kinds\.email\] in runner\.toml has 'hosst', .* did you mean 'host'\?",
+        ),
+        ("port = 70000", "port"),
+        ("aprovals = 2", r"has 'aprovals', .* did you mean 'approvals'\?"),
+    ],
+)
+def test_what_was_set_amiss_for_a_built_in_kind_is_told_at_the_start(
+    tmp_path: Path, line: str, words: str
+) -> None:
+    good = '[kinds.email]\nhost = "a.example"\nsender = "me@a.example"\n'
+    (tmp_path / "runner.toml").write_text(good)
+    assert load(tmp_path).given("email")["host"] == "a.example"
+    (tmp_path / "runner.toml").write_text(good + line)
+    with pytest.raises(SettingsError, match=words):
+        load(tmp_path)
+    (tmp_path / "runner.toml").write_text("[kinds.email]\napprovals = 2\n")
+    assert load(tmp_path).approvals == {"email": 2}
+
+
 SET = """
     class Desk(BaseModel):
         room: int
@@ -127,12 +151,15 @@ async def test_what_was_approved_under_other_settings_is_asked_for_again(tmp_pat
         ("socket.create_connection(('127.0.0.1', 9))", "127.0.0.1:9"),
         ("socket.getaddrinfo('shop.example.com', 443)", "shop.example.com"),
         ("subprocess.run(['curl', 'http://example.com'])", "another program"),
+        ("os.system('true')", "another program"),
     ],
 )
 async def test_in_a_rehearsal_a_kind_reaches_nothing_but_the_stand_ins(
     tmp_path: Path, way: str, what: str
 ) -> None:
-    module = note().replace("answer = await", f"import socket, subprocess; {way}\n        answer = await", 1)
+    module = note().replace(
+        "answer = await", f"import os, socket, subprocess; {way}\n        answer = await", 1
+    )
     async with rehearsal(tmp_path) as it:
         it.drop("note.py", module)
         await it.run("note")
@@ -141,3 +168,17 @@ async def test_in_a_rehearsal_a_kind_reaches_nothing_but_the_stand_ins(
         failed = await it.event("delivery.failed")
         assert f"this is a rehearsal, and {what} is no stand-in" in failed["reason"]
         assert not it.destination.effects
+
+
+async def test_in_a_rehearsal_the_kinds_module_reaches_nothing_either_when_it_is_imported(
+    tmp_path: Path,
+) -> None:
+    reach = "import inspect, socket\nif any('deliver' in f.filename for f in inspect.stack()):\n    "
+    module = f"{reach}socket.create_connection(('127.0.0.1', 9))\n{note()}"
+    async with rehearsal(tmp_path) as it:
+        it.drop("note.py", module)
+        await it.run("note")
+        draft = await it.draft()
+        it.desk.approve(draft.held.id, draft.held.digest, "ann")
+        failed = await it.event("delivery.failed")
+        assert "this is a rehearsal, and 127.0.0.1:9 is no stand-in" in failed["reason"]

@@ -92,6 +92,8 @@ async def work(order: dict[str, Any], end: socket.socket) -> None:
     channel = Channel(no_tools)
     await channel.open(end)
     below = str(Path(order["tasks"]))
+    if order["rehearsal"]:
+        rehearsing.keep_in((order["rehearsal"], order["mail"]))  # before any line of the kind's module
     try:
         draft = _draft(order)
         delivery = _delivery(order, type(draft))
@@ -119,8 +121,6 @@ def _delivery(order: dict[str, Any], kind: type[Draft]) -> Delivery:
     """What the draft is given; raises `DraftError` when it no longer fits what the owner allows."""
     told = Kind.model_validate(order["kind"])
     check_fields(told, order["fields"])
-    if order["rehearsal"]:
-        rehearsing.keep_in((order["rehearsal"], order["mail"]))
     return Delivery(
         key=order["key"],
         home=Path(order["home"]),
