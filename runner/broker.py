@@ -16,10 +16,10 @@ from runner.claude.question import Answer, Question, Spent, Tool, Web
 from runner.errors import BudgetError, RunError
 from runner.reach import Domain, is_within
 from runner.stop import Door
-from runner.store import figures, runs
+from runner.store import figures, pages, runs
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator, Sequence
+    from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 
     from runner.catalog import Declared
     from runner.claude.ask import Claude
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from runner.fetch import Fetcher
     from runner.stop import Stop
     from runner.store.decisions import Lesson
+    from runner.store.pages import Kept
     from runner.store.store import Store
 
 OUTPUT_MAX = 64_000  #: tokens of one answer
@@ -80,6 +81,8 @@ class Session:
     call: int | None = None  #: position of the call that wrote it
     draft: dict[str, Any] = field(default_factory=dict)  #: its fields as they stand
     feedback: str = ""
+    seen: Mapping[str, str] = field(default_factory=dict)  #: digests of the pages that earlier runs got
+    pages: dict[str, Kept] = field(default_factory=dict)  #: that this one got, by what it asked for
     call_tool: Callable[[str, dict[str, Any]], Awaitable[tuple[str, bool]]]
     attached: Attached = field(default_factory=Attached)  #: the files it handed over
 
@@ -210,9 +213,16 @@ class Broker:
             yield
 
     async def _fetch(self, session: Session, url: str) -> dict[str, Any]:
-        page = await self.fetcher.get(url, session.task.limits.reads)
-        self._tell("page.fetched", session, url=page.url, status=page.status, characters=len(page.text))
-        return asdict(page)
+        with self.store.read() as connection:
+            before = pages.known(connection, session.task.name, url)
+        page = await self.fetcher.get(url, session.task.limits.reads, before)
+        session.pages[url] = page
+        changed = page.digest != session.seen.get(url)
+        size = len(page.text)
+        self._tell(
+            "page.fetched", session, url=page.url, status=page.status, characters=size, changed=changed
+        )
+        return {"url": page.url, "status": page.status, "text": page.text, "changed": changed}
 
     def _figures(self, days: Any) -> dict[str, Any]:
         if not isinstance(days, int) or not 0 < days <= DAYS_MAX:
@@ -252,9 +262,15 @@ def _valid(asked: dict[str, Any]) -> Asked:
         raise RunError(f"run.claude: {where}: {first['msg']}") from error
 
 
+def _lesson(lesson: Lesson) -> str:
+    if lesson.question:
+        return f"to the question {lesson.question!r} the owner answered: {lesson.reason}"
+    return f"{lesson.decision}: {lesson.reason}"
+
+
 def lessons(recent: Sequence[Lesson]) -> str:
     """What the owner's last decisions on the task's drafts teach, for the system prompt; empty when nothing."""
-    told = [f"- {lesson.decision}: {lesson.reason}" for lesson in recent if lesson.reason][:LESSONS]
+    told = [f"- {_lesson(lesson)}" for lesson in recent if lesson.reason][:LESSONS]
     if not told:
         return ""
     return "\n".join(

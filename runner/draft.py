@@ -30,14 +30,18 @@ Markdown = Annotated[str, "Markdown"]
 
 
 class Alert(BaseModel):
-    """Said to the owner only; needs no gate: ``Alert("The shop answers again.")``."""
+    """Said to the owner only; needs no gate: ``Alert("The shop answers again.")``.
+
+    The owner's answer to its `question`, if it carries one, is in `run.recent` of the task's next runs.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     text: str
+    question: str = ""
 
-    def __init__(self, text: str) -> None:
-        super().__init__(text=text)
+    def __init__(self, text: str, question: str = "") -> None:
+        super().__init__(text=text, question=question)
 
 
 class Draft(BaseModel):

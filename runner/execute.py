@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,7 @@ from runner.clock import stamp
 from runner.draft import canonical
 from runner.errors import DraftError, RunError, RunnerError, StoppedError, StoreError
 from runner.stop import Door
-from runner.store import attachments, decisions, drafts, runs
+from runner.store import attachments, decisions, drafts, pages, questions, runs
 from runner.store.drafts import Origin
 from runner.store.store import new_id
 from runner.vet import vet
@@ -32,12 +32,15 @@ if TYPE_CHECKING:
     from runner.children import Child, Children
     from runner.draft import Kind
     from runner.stop import Stop
+    from runner.store.decisions import Lesson
+    from runner.store.pages import Kept
     from runner.store.store import Store, Transaction
 
 AGAIN_S = 5.0  #: before the second attempt; twice as long before each further one
 STATE_MAX = 1 << 20  #: characters of run.state
 ITEMS_MAX = 100  #: drafts and alerts of one run
 ALERT_MAX = 10_000  #: characters of an alert
+QUESTION_MAX = 1_000  #: characters of the question it may carry
 LINES_MAX = 1000  #: lines that a run may put into the log
 ASKING_MAX = 64  #: questions a child may have open at the same time
 RECENT = 20  #: decisions that run.recent tells
@@ -58,16 +61,25 @@ class Made:
 
 
 @dataclass(frozen=True, slots=True)
+class Said:
+    """An alert that a run returned."""
+
+    text: str
+    question: str = ""  #: for the owner to answer; empty is none
+
+
+@dataclass(frozen=True, slots=True)
 class Verdict:
     """How an attempt ended."""
 
     status: str
     error: str | None = None
     may_help: bool = False  #: whether another attempt could end otherwise
-    alerts: tuple[str, ...] = ()
+    alerts: tuple[Said, ...] = ()
     drafts: tuple[Made, ...] = ()
     state: dict[str, Any] | None = None
     degraded: tuple[str, ...] = ()
+    pages: Mapping[str, Kept] = field(default_factory=dict)  #: that it got
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,16 +150,21 @@ class Executor:
             first = runs.get(tx.connection, drafts.get(tx.connection, row.revises).run)
             given: dict[str, Any] = json.loads(first.inputs)
             return given
-        recent = decisions.lessons(tx.connection, row.task, RECENT)
+        recent = self._recent(tx, row.task)
         return {
             "now": stamp(tx.now),
             "slot": row.slot,
             "state": runs.state(tx.connection, row.task),
-            "recent": [
-                {"decision": r.decision, "reason": r.reason, "at": r.at, "draft": r.draft} for r in recent
-            ],
+            "recent": [asdict(lesson) for lesson in recent],
             "lessons": lessons(recent),
+            "pages": pages.digests(tx.connection, row.task),
         }
+
+    def _recent(self, tx: Transaction, task: str) -> list[Lesson]:
+        """What the owner decided on the task's drafts and answered it, newest first."""
+        decided = decisions.lessons(tx.connection, task, RECENT)
+        answered = questions.lessons(tx.connection, task, RECENT)
+        return sorted([*decided, *answered], key=lambda lesson: lesson.at, reverse=True)[:RECENT]
 
     async def _attempt(self, attempt: Attempt) -> Verdict:
         """Fork, talk, and hear the outcome; whatever goes wrong becomes the verdict."""
@@ -224,8 +241,8 @@ class Executor:
         return runs.finish(tx, attempt.run, verdict.status, error, made=made or None)
 
     def _record(self, tx: Transaction, attempt: Attempt, verdict: Verdict) -> None:
-        for text in verdict.alerts:
-            tx.tell("alert.raised", level="warning", task=attempt.task.name, run=attempt.run, text=text)
+        for alert in verdict.alerts:
+            self._alert(tx, attempt, alert)
         for made in verdict.drafts:
             attachments.keep(tx, made.files)
         if attempt.base is not None:
@@ -233,8 +250,15 @@ class Executor:
             return
         if verdict.state is not None and verdict.state != attempt.inputs["state"]:
             runs.keep_state(tx, attempt.task.name, verdict.state)
+        pages.keep(tx, attempt.task.name, verdict.pages)
         for made in verdict.drafts:
             self._submit(tx, attempt, made)
+
+    def _alert(self, tx: Transaction, attempt: Attempt, alert: Said) -> None:
+        name, asked = attempt.task.name, alert.question or None
+        number = questions.ask(tx, new_id(), name, attempt.run, asked) if asked else None
+        about = {"task": name, "run": attempt.run, "text": alert.text}
+        tx.tell("alert.raised", level="warning", **about, question=asked, question_id=number)
 
     def _submit(self, tx: Transaction, attempt: Attempt, made: Made) -> None:
         limits = attempt.task.limits
@@ -293,6 +317,7 @@ class _Talk:
             call=attempt.base.call if attempt.base else None,
             draft=attempt.fields,
             feedback=attempt.row.feedback or "",
+            seen=attempt.inputs.get("pages", {}),
             call_tool=self._call_tool,
         )
 
@@ -320,7 +345,7 @@ class _Talk:
             case "calling":
                 pass
             case "outcome":
-                return _outcome(self.attempt, said.outcome(message), self._session.attached)
+                return _outcome(self.attempt, said.outcome(message), self._session)
             case "failed":
                 return _failure(said.failure(message))
             case other:
@@ -387,26 +412,31 @@ def _failure(failure: said.Failure) -> Verdict:
     return Verdict("error", said.short(failure.error) + place, may_help=failure.kind not in _LASTING)
 
 
-def _outcome(attempt: Attempt, outcome: said.Outcome, attached: Attached) -> Verdict:
+def _outcome(attempt: Attempt, outcome: said.Outcome, session: Session) -> Verdict:
     """What the task returned; raises `RunError` for what no task can return."""
     made = outcome.made
     if len(made) > ITEMS_MAX:
         raise RunError(f"a run may return up to {ITEMS_MAX} drafts and alerts")
     return Verdict(
         "ok",
-        alerts=tuple(_alert(item.alert) for item in made if item.alert is not None),
+        alerts=tuple(_alert(item.alert, item.question) for item in made if item.alert is not None),
         drafts=tuple(
-            _made(attempt, place, item, attached) for place, item in enumerate(made) if item.draft is not None
+            _made(attempt, place, item, session.attached)
+            for place, item in enumerate(made)
+            if item.draft is not None
         ),
         state=outcome.state,
         degraded=tuple(said.short(why) for why in outcome.degraded[:ITEMS_MAX]),
+        pages=session.pages,
     )
 
 
-def _alert(text: str) -> str:
+def _alert(text: str, question: str) -> Said:
     if len(text) > ALERT_MAX:
         raise RunError(f"an Alert is a text of at most {ALERT_MAX:,} characters")
-    return text
+    if len(question) > QUESTION_MAX:
+        raise RunError(f"an Alert's question is a text of at most {QUESTION_MAX:,} characters")
+    return Said(text, question)
 
 
 def _made(attempt: Attempt, place: int, item: said.Item, attached: Attached) -> Made:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
 
 from runner.errors import FetchError
+from runner.store.pages import Kept
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -19,16 +20,9 @@ if TYPE_CHECKING:
 TIMEOUT_S = 20.0
 PAGE_MAX = 2 << 20  #: bytes of a page
 REDIRECTS = 5
+UNCHANGED = 304
+MARK_MAX = 500  #: characters of an ETag or a date that are kept
 PER_MINUTE = 60  #: pages for one run
-
-
-@dataclass(frozen=True, slots=True)
-class Fetched:
-    """A page as the task is given it."""
-
-    url: str  #: where it was found, after redirects
-    status: int
-    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,19 +57,25 @@ class Fetcher:
     find: Callable[[str, int], Awaitable[Place]] = resolve
     _client: httpx.AsyncClient | None = field(default=None)
 
-    async def get(self, url: str, reads: Sequence[str]) -> Fetched:
-        """The page at `url`, redirects followed where `reads` allow them; raises `FetchError` otherwise."""
+    async def get(self, url: str, reads: Sequence[str], before: Kept | None = None) -> Kept:
+        """The page at `url`, redirects followed where `reads` allow them; raises `FetchError` otherwise.
+
+        `before` is the page as it was got before: it is the answer where the server says that it did not change.
+        """
         for _ in range(REDIRECTS + 1):
             if not allows(reads, url):
                 raise FetchError(f"{url} is not among the task's reads; add it to @task(reads=(…,))")
             self.guard()
-            answer, text = await self._request(url)
+            known = before if before is not None and before.url == url else None
+            answer, text = await self._request(url, known)
+            if known is not None and answer.status_code == UNCHANGED:
+                return known
             if not answer.has_redirect_location:
-                return Fetched(url, answer.status_code, text)
+                return _kept(url, answer, text)
             url = urljoin(url, answer.headers["location"])
         raise FetchError(f"{url} was reached by more than {REDIRECTS} redirects")
 
-    async def _request(self, url: str) -> tuple[httpx.Response, str]:
+    async def _request(self, url: str, known: Kept | None) -> tuple[httpx.Response, str]:
         import httpx  # noqa: PLC0415 - only runs that fetch need it
 
         parts = urlsplit(url)
@@ -87,7 +87,7 @@ class Fetcher:
             scheme=place.scheme or parts.scheme, host=place.host, port=place.port
         )
         name = {"sni_hostname": parts.hostname}
-        headers = {"Host": parts.netloc.rpartition("@")[2], "User-Agent": "signoff-runner"}
+        headers = {"Host": parts.netloc.rpartition("@")[2], "User-Agent": "signoff-runner", **_unless(known)}
         try:
             async with (
                 asyncio.timeout(TIMEOUT_S),
@@ -101,6 +101,25 @@ class Fetcher:
         """Let go of the connections."""
         if self._client is not None:
             await self._client.aclose()
+
+
+def _unless(known: Kept | None) -> dict[str, str]:
+    """Headers that ask for a page only where it changed (RFC 9110, section 13.1)."""
+    marks = {"If-None-Match": known.etag, "If-Modified-Since": known.modified} if known else {}
+    return {name: mark for name, mark in marks.items() if mark}
+
+
+def _kept(url: str, answer: httpx.Response, text: str) -> Kept:
+    """The page; only a good one is asked for again by what its server knows it by."""
+    if not answer.is_success:
+        return Kept(url, answer.status_code, text)
+    etag, modified = (_mark(answer.headers.get(name, "")) for name in ("etag", "last-modified"))
+    return Kept(url, answer.status_code, text, etag, modified)
+
+
+def _mark(header: str) -> str:
+    """What a server knows a page by, if it may be sent back to it."""
+    return header if len(header) <= MARK_MAX and header.isascii() and header.isprintable() else ""
 
 
 async def _text(answer: httpx.Response, url: str) -> str:

@@ -25,6 +25,7 @@ class Item(_Said):
     """An alert, or a draft, that a task returned."""
 
     alert: str | None = None
+    question: str = ""
     draft: str | None = Field(default=None, max_length=200)
     fields: dict[str, Any] = {}
     call: int | None = Field(default=None, ge=0, le=NUMBER_MAX)

@@ -154,3 +154,22 @@ async def test_a_rehearsal_reads_the_projects_own_files(tmp_path: Path) -> None:
         it = Rehearsal(stage, events)
         await it.run("note")
         assert (await it.draft("note")).fields["text"] == "here"
+
+
+async def test_a_file_that_a_task_reads_may_go_out_with_its_draft_and_no_other_of_the_project(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "topics.csv").write_text("tests\n")
+    (tmp_path / "prices.csv").write_text("")
+    module = reading("return Note(text='x', file=await run.attach(run.files['topics.csv']))", "topics.csv")
+    module = module.replace("    text: str\n", "    text: str\n    file: Attachment\n")
+    module = module.replace(
+        "from runner import", "from runner.attachment import Attachment\nfrom runner import"
+    )
+    async with rehearsal(tmp_path) as it:
+        it.drop("note.py", module)
+        assert (await it.run("note")).error is None
+        assert (await it.draft("note")).fields["file"]["name"] == "topics.csv"
+        it.drop("note.py", module.replace("run.files['topics.csv']", f"'{tmp_path}/prices.csv'"))
+        await it.until(lambda: it.count("task.loaded") == 2, "the change")
+        assert "nor one of run.files" in str((await it.run("note")).error)

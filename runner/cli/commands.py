@@ -48,6 +48,7 @@ class Commands(click.Group):
         "undo": "deciding",
         "withdraw": "deciding",
         "resolve": "deciding",
+        "answer": "answering",
         "pause": "halting",
         "unpause": "halting",
         "stop": "halting",

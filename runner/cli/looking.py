@@ -172,7 +172,7 @@ def status(*, wants_json: bool) -> None:
     """Say whether the runner is up and whether it is stopped, and what waits."""
     from runner import lock
     from runner.stop import sight
-    from runner.store import figures, phone, stops
+    from runner.store import figures, phone, questions, stops
     from runner.store import runs as room
 
     with opened() as project:
@@ -184,12 +184,14 @@ def status(*, wants_json: bool) -> None:
             under_way = len(room.running(connection))
             frozen = phone.remembered(connection, "frozen")
             unsent = phone.count_waiting(connection)
+            asked = questions.count(connection)
         reason = sight(home / "STOP") or (latch.reason if latch else None)
         state = {
             "up": lock.holder(project.settings.lock),
             "stopped": reason,
             "running": under_way,
             "drafts": counted,
+            "questions": asked,
             "cost_usd_24h": float(spent),
             "telegram": {
                 "connected": project.settings.telegram_token is not None,
@@ -211,6 +213,8 @@ def _status(state: dict[str, Any]) -> None:
     waiting = ", ".join(f"{count} {name}" for name, count in state["drafts"].items()) or "none"
     if state["telegram"]["frozen"]:
         click.echo(f"decisions by Telegram are frozen: {visible(state['telegram']['frozen'])}")
+    if state["questions"]:
+        click.echo(f"questions that wait for your answer: {state['questions']}; see them: runner answer")
     if state["telegram"]["unsent"]:
         click.echo(f"{state['telegram']['unsent']} messages wait to be sent by Telegram")
     click.echo(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import time
 from collections import deque
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from runner.rehearsal.service import Service
 
 _LOOKUP = "/arrivals/"  #: GET /arrivals/<key> tells whether a key has taken effect
+_GOOD, _UNCHANGED = 200, 304
 _REFUSED = 400  #: from this status on, an answer means that nothing took effect
 
 
@@ -75,6 +77,7 @@ class StandInDestination(Server):
         self.pages: dict[str, str | tuple[int, str]] = {"/health": "ok"}
         self.redirects: dict[str, str] = {}
         self.services: dict[str, Service] = {}  #: those whose paths are answered as the real ones do, by name
+        self.dates: dict[str, str] = {}  #: of pages that are known by their date, not by an ETag
         self._dedupes = dedupes
         self._script: deque[Step] = deque()
         self._answers: dict[str, dict[str, str]] = {}  # what each key was told
@@ -160,4 +163,14 @@ class StandInDestination(Server):
         page = self.pages.get(request.path, (404, "no such page"))
         status, body = page if isinstance(page, tuple) else (200, page)
         kind = "text/html" if body.lstrip().startswith("<") else "text/plain"
-        await reply.send(status, body, {"content-type": f"{kind}; charset=utf-8"})
+        mark = self._mark(request.path, body)
+        if status == _GOOD and mark[2] == request.headers.get(mark[1]):
+            await reply.send(_UNCHANGED, headers={mark[0]: mark[2]})
+            return
+        await reply.send(status, body, {"content-type": f"{kind}; charset=utf-8", mark[0]: mark[2]})
+
+    def _mark(self, path: str, body: str) -> tuple[str, str, str]:
+        """What a page is known by: the header that tells it, the one that names it, its value."""
+        if path in self.dates:
+            return "last-modified", "if-modified-since", self.dates[path]
+        return "etag", "if-none-match", f'"{hashlib.sha256(body.encode()).hexdigest()[:16]}"'

@@ -26,12 +26,13 @@ _LESSONS = (
 
 @dataclass(frozen=True, slots=True)
 class Lesson:
-    """A decision on one of the task's drafts, and the reason given for it."""
+    """A decision on one of the task's drafts and the reason given for it, or an answer to what the task asked."""
 
-    decision: str
-    reason: str
+    decision: str  #: "answer" for an answer
+    reason: str  #: or what was answered
     at: str
     draft: str
+    question: str = ""  #: that was answered
 
 
 def decided(tx: Transaction, held: Held, decision: str, by: str, reason: str = "") -> None:

@@ -4,6 +4,8 @@ from collections.abc import Callable
 
 from sqlalchemy import Connection, Index, insert, inspect, select, text, update
 
+from runner.store.pages import pages
+from runner.store.questions import questions
 from runner.store.schema import (
     METADATA,
     asks,
@@ -18,7 +20,7 @@ from runner.store.schema import (
 )
 
 PHONE = (updates, cards, posts, buttons, asks, yeses)  #: the tables of step 2
-LATER = (*PHONE, attachments)  #: those that the first version did not have
+LATER = (*PHONE, attachments, pages, questions)  #: those that the first version did not have
 
 
 def _create(connection: Connection) -> None:
@@ -38,6 +40,10 @@ def _add_reminders(connection: Connection) -> None:
     _index(connection, "drafts_by_reminder")
 
 
+def _add_pages_and_questions(connection: Connection) -> None:
+    METADATA.create_all(connection, tables=[pages, questions])
+
+
 def _add_column(connection: Connection, table: str, column: str) -> None:
     """A column that a table of an earlier step lacks; a table that was made today has it."""
     known = {each["name"] for each in inspect(connection).get_columns(table)}
@@ -50,7 +56,13 @@ def _index(connection: Connection, name: str) -> None:
     found.create(connection, checkfirst=True)
 
 
-MIGRATIONS: tuple[Callable[[Connection], None], ...] = (_create, _add_phone, _add_attachments, _add_reminders)
+MIGRATIONS: tuple[Callable[[Connection], None], ...] = (
+    _create,
+    _add_phone,
+    _add_attachments,
+    _add_reminders,
+    _add_pages_and_questions,
+)
 
 
 def migrate(connection: Connection) -> None:

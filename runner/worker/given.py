@@ -10,6 +10,7 @@ from runner.errors import RunError
 
 if TYPE_CHECKING:
     from runner.worker.channel import Channel
+    from runner.worker.feed import Feed
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,13 @@ class Page:
     url: str
     status: int
     text: str
+    changed: bool = True  #: whether it differs from what the last run that came to its end got
+
+    def feed(self) -> Feed:
+        """The page read as a feed, RSS or Atom; raises `FetchError` when it is none."""
+        from runner.worker.feed import parsed
+
+        return parsed(self.text, self.url)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +51,13 @@ class Revision:
 
 @dataclass(frozen=True, slots=True)
 class Recent:
-    """A decision on one of the task's drafts."""
+    """A decision on one of the task's drafts, or an answer to what the task asked."""
 
     decision: str
     reason: str
     at: str
     draft: str
+    question: str = ""  #: that the owner answered; then `decision` is "answer", and `reason` what they said
 
 
 class Files(dict[str, Path]):

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from pydantic import BaseModel
 
+    from runner.worker.given import Recent
     from runner.worker.run import Run
 
 KEPT = 50  #: values of a field that `keeps` remembers
@@ -168,8 +169,14 @@ def _values(run: Run, include: tuple[str, ...]) -> dict[str, Callable[[], str]]:
 
 
 def _recent(run: Run) -> str:
-    lines = [f"- {each.decision}: {each.reason or 'no reason given'} ({each.at[:10]})" for each in run.recent]
+    lines = [f"- {_decided(each)} ({each.at[:10]})" for each in run.recent]
     return "\n".join(lines) or "(none yet)"
+
+
+def _decided(each: Recent) -> str:
+    if each.question:
+        return f"to the question {each.question!r} the owner answered: {each.reason}"
+    return f"{each.decision}: {each.reason or 'no reason given'}"
 
 
 def _content(run: Run, name: str) -> str:

@@ -135,13 +135,13 @@ class Run:
         return value
 
     async def attach(self, path: str | Path, *, name: str = "") -> Attachment:
-        """A file of the task's own folder, for a draft's field of that type; the runner keeps its bytes as they are now.
+        """A file of the task's own folder, or of its `files`, for a draft's field of that type; the runner keeps its bytes as they are now.
 
         `name` is what its recipient sees; empty is the file's own. Raises `DraftError` for one that can't go out.
         """
         whole = (self.folder / path).resolve()
-        if not whole.is_relative_to(self.folder.resolve()):
-            raise DraftError(f"{path} can't be attached: it is not in run.folder")
+        if not whole.is_relative_to(self.folder.resolve()) and whole not in self.files.values():
+            raise DraftError(f"{path} can't be attached: it is not in run.folder, nor one of run.files")
         try:
             with whole.open("rb") as file:
                 content = file.read(FILE_MAX + 1)
@@ -226,7 +226,7 @@ def outcome(made: Any) -> list[dict[str, Any]]:
 def _item(item: Any) -> dict[str, Any]:
     match item:
         case Alert():
-            return {"alert": item.text}
+            return {"alert": item.text, "question": item.question}
         case Draft():
             fields = item.model_dump(mode="json")
             checked = _parsed(

@@ -48,7 +48,8 @@ _SENTENCES: dict[str, str] = {
     "delivery.uncertain": "{task}: draft {draft} may have been delivered or not: {reason}. Look, then: "
     "runner resolve {draft} --delivered|--not-delivered",
     "decision.refused": "refused to {decision} draft {draft}: {reason}",
-    "alert.raised": "{task}: {text}",
+    "alert.raised": "{task}: {text}{asks}",
+    "question.answered": "{task}: {by} answered question {question}: {answer}",
     "budget.exceeded": "{task}: {reason}",
     "telegram.frozen": "decisions by Telegram are frozen: {reason}",
     "telegram.thawed": "decisions by Telegram are taken again",
@@ -72,7 +73,12 @@ def line(event: Mapping[str, Any], zone: ZoneInfo) -> str:
     known = {name: _shown(name, value, zone) for name, value in event.items()}
     problem = f": {known['error']}" if known.get("error") else ""
     mark = "[rehearsal] " if event.get("rehearsal") else ""
-    words = sentence.format_map(_Blank({**known, "problem": problem}))
+    asks = (
+        f" {known['question']} Answer: runner answer {known['question_id']} …"
+        if "question_id" in known
+        else ""
+    )
+    words = sentence.format_map(_Blank({**known, "problem": problem, "asks": asks}))
     return f"{_clock(event['ts'], zone, '%H:%M:%S')} {mark}{words.strip()}"
 
 

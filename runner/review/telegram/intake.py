@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from runner.errors import StoreError
+from runner.review.telegram import questions
 from runner.review.telegram.answer import NOTHING, TOAST_MOST, Answer, refusal
 from runner.review.telegram.read import Said, Tap, read
 from runner.review.telegram.wire import LineError
@@ -76,7 +77,9 @@ class Intake:
         command = found.command(self.bot)
         if command is not None:
             return self.commands.take(found, *command, number)
-        return self.asks.hear(found) if found.reply_to is not None else NOTHING
+        if found.reply_to is None:
+            return NOTHING
+        return questions.heard(self.asks, found) or self.asks.hear(found)
 
     def _stranger(self, found: Tap | Said) -> None:
         """Somebody who is not listed, or a listed person elsewhere: no answer, and a line on record."""

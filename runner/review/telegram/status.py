@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from runner.clock import parse
+from runner.review.telegram import questions
 from runner.review.telegram.answer import plain
 from runner.review.telegram.hours import is_quiet
 from runner.review.telegram.wording import fate
@@ -64,7 +65,8 @@ class Status:
         """Say what the event is worth."""
         name = str(event["event"])
         if name in PLAINLY:
-            self.say(tx, name, PLAINLY[name].format_map(_Known(self._local(event))), is_urgent=name in URGENT)
+            text = PLAINLY[name].format_map(_Known(self._local(event))) + questions.words(event)
+            self.say(tx, questions.topic(event), text, is_urgent=name in URGENT)
         elif name in TROUBLES:
             place = event.get("task") or event.get("file")
             if name == "task.broken" or self._notify(event) != "never":
