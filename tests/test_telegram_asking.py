@@ -200,7 +200,7 @@ async def test_what_is_uncertain_is_resolved_by_who_looked(
 
 async def test_commands_do_what_they_say_and_once(tmp_path: Path, tg: StandInTelegram) -> None:
     async with phoned(tmp_path, tg) as hand:
-        draft = await drafted(hand, note(options="max_pending=2"))
+        draft = await drafted(hand, note("return Note(text=run.id)", options="max_pending=2"))
         run = tg.says(OWNER, "/run note")
         await hand.reads("of note is queued")
         tg.redeliver(run["update_id"])
