@@ -58,9 +58,7 @@ async def on_stage(
         if given := settings.given("git_commit"):
             repository.make(home, **{name: given[name] for name in PARTS if name in given})
         there = settings.model_copy(update={"home": home, "database_url": ""})
-        doubles = StandIns(
-            claude.url, destination.url, every, phone, project=settings.home, mail=mail.url
-        )
+        doubles = StandIns(claude.url, destination.url, every, phone, project=settings.home, mail=mail.url)
         yield Stage(App(there, stand_ins=doubles, heard=heard), claude, destination, mail)
 
 
