@@ -14,6 +14,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field
 
 from runner.errors import DeclarationError, TriggerError
 from runner.reach import Domain, ProjectFile
+from runner.wall import cron_after, once
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -66,8 +67,7 @@ class Cron(_Frozen):
 
     def after(self, instant: datetime, zone: ZoneInfo) -> Iterator[datetime]:
         """The slots later than `instant`, in order, in UTC. A time in a gap comes just after it, once."""
-        there = ZoneInfo(self.tz) if self.tz else zone
-        return (slot.astimezone(UTC) for slot in CronSim(self.expression, instant.astimezone(there)))
+        return cron_after(self.expression, instant, ZoneInfo(self.tz) if self.tz else zone)
 
     def explain(self) -> str:
         """The schedule in words."""
@@ -104,9 +104,9 @@ class At(_Frozen):
     def after(self, instant: datetime, zone: ZoneInfo) -> Iterator[datetime]:
         """The one slot, if it is later than `instant`, in UTC."""
         there = ZoneInfo(self.tz) if self.tz else zone
-        moment = self.moment if self.moment.tzinfo else self.moment.replace(tzinfo=there)
-        if moment.astimezone(UTC) > instant:
-            yield moment.astimezone(UTC)
+        slot = self.moment.astimezone(UTC) if self.moment.tzinfo else once(self.moment, there)
+        if slot > instant:
+            yield slot
 
     def explain(self) -> str:
         """The schedule in words."""

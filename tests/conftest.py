@@ -31,6 +31,7 @@ class HandClock(Clock):
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--updates", type=int, default=5_000, help="how many updates are fuzzed")
+    parser.addoption("--zones", type=int, default=50, help="in how many zones slots are counted by hand")
 
 
 @pytest.fixture
