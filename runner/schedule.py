@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.base import BaseTrigger
 
-from runner.clock import stamp
+from runner.clock import parse, stamp
 from runner.declare import Every
 from runner.errors import StoppedError, StoreError
 from runner.stop import Door
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 HEARTBEAT_S = 10  #: how often clocks are compared: a timer sleeps through a suspended machine
 DRIFT_S = 1.0  #: how far clocks may part between two beats
 PROMPT = timedelta(minutes=1)  #: a slot no later than this is on time, whatever `missed` says
+TICK = timedelta(milliseconds=1)  #: no two slots are closer
 AHEAD = timedelta(hours=1)  #: a cursor further in the future than this was set by a clock that was wrong
 
 
@@ -198,11 +199,19 @@ class Schedule:
 
     def _due(self, task: Declared, cursor: datetime, now: datetime) -> Due | None:
         if cursor > now + AHEAD:
-            with self.store.change() as tx:
-                slots.advance(tx, task.name, cursor, now)
-                tx.tell("clock.moved", level="warning", task=task.name, was=stamp(cursor), now=stamp(now))
+            self._take_back(task, cursor, now)
             return None
         return due(task.triggers, cursor, now, self.zone)
+
+    def _take_back(self, task: Declared, cursor: datetime, now: datetime) -> None:
+        """Forget what a clock that was wrong said of slots that are yet to come; those that ran will not run again."""
+        with self.store.change() as tx:
+            if not slots.advance(tx, task.name, cursor, now):
+                return
+            for group in slots.take_back(tx, task.name, now):
+                if came := due(task.triggers, parse(group.since) - TICK, now, self.zone):
+                    slots.record(tx, task.name, came.last, group.outcome, since=came.first, count=came.count)
+            tx.tell("clock.moved", level="warning", task=task.name, was=stamp(cursor), now=stamp(now))
 
 
 class _Doors:
@@ -228,12 +237,7 @@ class _Doors:
         else:
             self._start(task, slot.last)
         if slot.count > 1:
-            before = due(
-                task.triggers,
-                slot.first - timedelta(milliseconds=1),
-                slot.last - timedelta(milliseconds=1),
-                self.zone,
-            )
+            before = due(task.triggers, slot.first - TICK, slot.last - TICK, self.zone)
             assert before is not None
             self._tell(task, before, "missed: the runner was not there in time")
 
@@ -272,6 +276,22 @@ class _Doors:
             slots.record(self.tx, task.name, slot, "run", run=run)
 
     def _tell(self, task: Declared, slot: Due, outcome: str) -> None:
+        for group in self._without_runs(task, slot):
+            self._tell_group(task, group, outcome)
+
+    def _without_runs(self, task: Declared, slot: Due) -> Iterator[Due]:
+        """The groups between those slots that ran already, before a clock that was wrong was set back."""
+        ran = slots.ran(self.tx.connection, task.name, slot.first, slot.last)
+        if not ran:
+            yield slot
+            return
+        begin = slot.first - TICK
+        for end in (*ran, slot.last + TICK):
+            if group := due(task.triggers, begin, end - TICK, self.zone):
+                yield group
+            begin = end
+
+    def _tell_group(self, task: Declared, slot: Due, outcome: str) -> None:
         slots.record(self.tx, task.name, slot.last, outcome, since=slot.first, count=slot.count)
         word, _, reason = outcome.partition(": ")
         since = stamp(slot.first) if slot.count > 1 else None

@@ -32,6 +32,7 @@ class HandClock(Clock):
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--updates", type=int, default=5_000, help="how many updates are fuzzed")
     parser.addoption("--zones", type=int, default=50, help="in how many zones slots are counted by hand")
+    parser.addoption("--lives", type=int, default=20, help="how many lives of the ledger of slots are tried")
 
 
 @pytest.fixture

@@ -208,6 +208,28 @@ async def test_a_clock_that_was_wrong_by_a_year_starts_no_slot_twice_and_stops_n
         assert started[-1] == "2026-11-24T12:00:00.000Z" or started[1] == "2026-11-24T12:00:00.000Z"
 
 
+async def test_what_a_wrong_clock_said_of_slots_to_come_is_taken_back_and_what_ran_is_not_missed(
+    store: Store, clock: HandClock, tmp_path: Path
+) -> None:
+    async with schedule(store, tmp_path, task(every(hours=1), overlap="queue")) as kept:
+        missed = "missed: the runner was not there in time"
+        clock.move(hours=5)
+        settle(kept)
+        assert outcomes(store) == [("13:00:00", 4, missed), ("14:00:00", 1, "run")]
+        clock.move(hours=-4, minutes=30)
+        settle(kept)
+        assert outcomes(store) == [("10:00:00", 1, missed), ("14:00:00", 1, "run")]
+        clock.move(hours=6)
+        settle(kept)
+        assert outcomes(store) == [
+            ("10:00:00", 1, missed),
+            ("13:00:00", 3, missed),
+            ("14:00:00", 1, "run"),
+            ("15:00:00", 1, missed),
+            ("16:00:00", 1, "run"),
+        ]
+
+
 async def test_a_new_schedule_begins_when_it_is_saved(store: Store, clock: HandClock, tmp_path: Path) -> None:
     async with schedule(store, tmp_path, task(cron("0 9 * * *"))) as kept:
         clock.move(hours=1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, Row, select, update
+from sqlalchemy import Connection, Row, bindparam, delete, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from runner.clock import parse, stamp
@@ -17,6 +17,12 @@ if TYPE_CHECKING:
     from runner.store.store import Transaction
 
 
+_RAN = (
+    select(slots.c.instant)
+    .where(slots.c.task == bindparam("task"), slots.c.outcome == "run")
+    .where(slots.c.instant.between(bindparam("first"), bindparam("last")))
+    .order_by(slots.c.instant)
+)
 _PAUSED = select(tasks.c.name, tasks.c.paused).where(tasks.c.paused.is_not(None))
 
 
@@ -84,6 +90,21 @@ def record(
     tx.connection.execute(
         row.on_conflict_do_update(index_elements=same, set_=changed, where=slots.c.outcome != "run")
     )
+
+
+def take_back(tx: Transaction, task: str, after: datetime) -> list[Row[Any]]:
+    """Take outcomes of slots later than `after` off the record, but not runs; those of groups that began before it."""
+    now = stamp(after)
+    later = (slots.c.task == task, slots.c.instant > now, slots.c.outcome != "run")
+    groups = list(tx.connection.execute(select(slots).where(*later, slots.c.since <= now)))
+    tx.connection.execute(delete(slots).where(*later))
+    return groups
+
+
+def ran(connection: Connection, task: str, first: datetime, last: datetime) -> list[datetime]:
+    """The slots of a task that started a run, from `first` to `last`."""
+    found = connection.execute(_RAN, {"task": task, "first": stamp(first), "last": stamp(last)})
+    return [parse(instant) for instant in found.scalars()]
 
 
 def recent(connection: Connection, task: str, limit: int = 20) -> list[Row[Any]]:
