@@ -7,18 +7,16 @@ of apscheduler.
 from __future__ import annotations
 
 import asyncio
-import heapq
 import random
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.base import BaseTrigger
 
 from runner.clock import parse, stamp
-from runner.declare import Every
+from runner.due import Due, due, upcoming
 from runner.errors import StoppedError, StoreError
 from runner.stop import Door
 from runner.store import runs, slots, stops, waiting
@@ -39,42 +37,6 @@ DRIFT_S = 1.0  #: how far clocks may part between two beats
 PROMPT = timedelta(minutes=1)  #: a slot no later than this is on time, whatever `missed` says
 TICK = timedelta(milliseconds=1)  #: no two slots are closer
 AHEAD = timedelta(hours=1)  #: a cursor further in the future than this was set by a clock that was wrong
-
-
-@dataclass(frozen=True, slots=True)
-class Due:
-    """The slots between a cursor and now."""
-
-    count: int
-    first: datetime
-    last: datetime
-
-
-def due(triggers: Sequence[Trigger], after: datetime, until: datetime, zone: ZoneInfo) -> Due | None:
-    """The slots later than `after` and not later than `until`; None when there are none."""
-    if len(triggers) == 1 and isinstance(trigger := triggers[0], Every):
-        return _multiples(trigger, after, until, zone)
-    found: Due | None = None
-    for slot in upcoming(triggers, after, zone):
-        if slot > until:
-            break
-        found = Due(found.count + 1 if found else 1, found.first if found else slot, slot)
-    return found
-
-
-def _multiples(trigger: Every, after: datetime, until: datetime, zone: ZoneInfo) -> Due | None:
-    """The same by arithmetic: each second of a month is too much to count through."""
-    first = next(trigger.after(after, zone))
-    if first > until:
-        return None
-    more = (until - first) // trigger.interval
-    return Due(more + 1, first, first + more * trigger.interval)
-
-
-def upcoming(triggers: Iterable[Trigger], after: datetime, zone: ZoneInfo) -> Iterator[datetime]:
-    """The slots later than `after`, in order, each once, of all triggers together."""
-    merged = heapq.merge(*(trigger.after(after, zone) for trigger in triggers))
-    return (slot for slot, _ in groupby(merged))
 
 
 class _Next(BaseTrigger):  # type: ignore[misc] # APScheduler has no types

@@ -18,7 +18,8 @@ from test_telegram_fuzz import MEMORY
 
 from runner.clock import parse
 from runner.declare import cron, every
-from runner.schedule import PROMPT, Schedule, upcoming
+from runner.due import upcoming
+from runner.schedule import PROMPT, Schedule
 from runner.stop import Stop
 from runner.store import runs, slots, stops
 from runner.store.schema import runs as run_rows

@@ -16,8 +16,9 @@ from test_store import put
 
 from runner.catalog import Declared
 from runner.declare import Limits, at, cron, every
+from runner.due import due, upcoming
 from runner.gate import State
-from runner.schedule import Schedule, due, jitter, midnight, upcoming
+from runner.schedule import Schedule, jitter, midnight
 from runner.stop import Stop
 from runner.store import drafts, runs, slots, stops
 from runner.store.store import Store

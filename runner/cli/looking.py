@@ -50,7 +50,7 @@ def catalog(home: Path) -> Catalog:
 @as_json
 def tasks(*, wants_json: bool) -> None:
     """List the tasks: schedule in words, next slots, last run, state."""
-    from runner.schedule import upcoming
+    from runner.due import upcoming
     from runner.store import runs, slots
     from runner.worker.sealing.report import report
 

@@ -13,8 +13,8 @@ from rich.text import Text
 
 from runner.clock import parse
 from runner.draft import visible
+from runner.due import upcoming
 from runner.review.console.lines import STYLES, line
-from runner.schedule import upcoming
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

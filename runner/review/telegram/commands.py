@@ -7,10 +7,10 @@ from datetime import datetime, timedelta
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from runner.due import upcoming
 from runner.errors import GoneError, RunnerError
 from runner.review.console.lines import line
 from runner.review.telegram.answer import NOTHING, Answer, message
-from runner.schedule import upcoming
 from runner.store import figures, runs, slots, stops
 
 if TYPE_CHECKING:
