@@ -8,7 +8,6 @@ written or synced is never tried again as if it had not failed: `JournalError` i
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import os
 import time
 from contextlib import suppress
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar
 
 import orjson
 
+from runner.chain import START, Problem, Reading, Verdict, hash_of, mending, number_of
 from runner.errors import JournalError
 
 if TYPE_CHECKING:
@@ -26,9 +26,7 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 R = TypeVar("R")
 
-START = "0" * 64  #: what the first line names as the hash before it
 BATCH = 1000  #: events read from the store at once
-TORN = "torn"  #: the key of a line that marks the torn one before it
 
 
 class Events(Protocol):
@@ -84,9 +82,9 @@ class Journal:
     def _resume(self) -> None:
         for path in reversed(files(self.folder)):
             lines = path.read_bytes().splitlines(keepends=True)
-            whole = next((line for line in reversed(lines) if _number(line) is not None), None)
+            whole = next((line for line in reversed(lines) if number_of(line) is not None), None)
             if whole is not None:
-                self._seq, self._head = _number(whole) or 0, _hash(whole)
+                self._seq, self._head = number_of(whole) or 0, hash_of(whole)
                 break
         if self._seq > self.events.last_seq():
             self.events.continue_after(self._seq)
@@ -119,7 +117,7 @@ class Journal:
             self._turn(day)
         line = orjson.dumps({"ts": "", "seq": 0, **entry} | {"seq": seq, "prev": self._head}) + b"\n"
         self._attempt(_write_all, self._descriptor, line)
-        self._seq, self._head, self._is_dirty = seq, _hash(line), True
+        self._seq, self._head, self._is_dirty = seq, hash_of(line), True
         if self.heard is not None:
             self.heard(entry)
 
@@ -132,10 +130,8 @@ class Journal:
         flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
         self._descriptor = self._attempt(os.open, path, flags, 0o600)
         self._day = day
-        last = path.read_bytes().rpartition(b"\n")[2]
-        if last:
-            torn = b"" if _number(last) else orjson.dumps({TORN: True}) + b"\n"
-            self._attempt(_write_all, self._descriptor, b"\n" + torn)
+        if end := mending(path.read_bytes()):
+            self._attempt(_write_all, self._descriptor, end)
 
     def _attempt(self, act: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         if self._failed:
@@ -172,19 +168,6 @@ def _write_all(descriptor: int, line: bytes) -> None:
         line = line[os.write(descriptor, line) :]
 
 
-def _hash(line: bytes) -> str:
-    return hashlib.sha256(line.removesuffix(b"\n")).hexdigest()
-
-
-def _number(line: bytes) -> int | None:
-    """The number a line bears; None when it is torn, a mark, or no line of ours."""
-    try:
-        seq = orjson.loads(line)["seq"]
-    except (ValueError, KeyError, TypeError):
-        return None
-    return seq if type(seq) is int and seq > 0 else None
-
-
 def files(folder: Path) -> list[Path]:
     """The journal's files, oldest first."""
     return [path for path in _named(folder) if path.is_file()]
@@ -195,28 +178,14 @@ def _named(folder: Path) -> list[Path]:
     return sorted(folder.glob("[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9].jsonl"))
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """A place where the journal is not what was written."""
+def verify(folder: Path, told: str = "") -> Verdict:
+    """Read every line and its chain, across files; problems are listed, nothing is changed.
 
-    file: str
-    line: int
-    what: str
-
-
-@dataclass(slots=True)
-class Verdict:
-    """What a reading of the whole journal found."""
-
-    lines: int = 0
-    torn: int = 0  #: lines cut by a crash, marked and passed; no problem
-    first: int = 0  #: number of the first event; above 1 when older files were put away
-    head: tuple[int, str] = (0, START)
-    problems: list[Problem] = field(default_factory=list)
-
-
-def verify(folder: Path) -> Verdict:
-    """Read every line and its chain, across files; problems are listed, nothing is changed."""
+    The chain shows what was changed, lost or moved before its last line. Of that line, and of lines lost after it, only
+    a head that was told elsewhere can speak: `told` is such a hash, empty is none. What came after the last head told
+    may be rewritten by whoever can write the files, and no reading shows it. Torn lines and their marks stand outside
+    the chain: what they held is written again, whole, after them.
+    """
     verdict = Verdict()
     for path in _named(folder):
         try:
@@ -224,37 +193,11 @@ def verify(folder: Path) -> Verdict:
         except OSError as error:
             verdict.problems.append(Problem(path.name, 0, f"it can't be read: {error.strerror}"))
             continue
-        for number, line in enumerate(lines, 1):
-            if line:
-                reason = _judge(verdict, line, following=lines[number : number + 1])
-                if reason:
-                    verdict.problems.append(Problem(path.name, number, reason))
+        Reading(verdict, path.name, told).judge(lines)
+    if told and not verdict.told:
+        reason = "no event has the head that was told: something up to it was changed or lost"
+        verdict.problems.append(Problem("", 0, reason))
     return verdict
-
-
-def _judge(verdict: Verdict, line: bytes, following: list[bytes]) -> str:
-    """What is wrong with a line, given those before it; empty when nothing is."""
-    try:
-        entry = orjson.loads(line)
-    except ValueError:
-        verdict.torn += 1
-        mark = orjson.dumps({TORN: True})
-        return "" if not following or following == [mark] else "it is no JSON, and no crash explains that"
-    if entry == {TORN: True}:
-        return ""
-    verdict.lines += 1
-    seq = _number(line)
-    if seq is None:
-        return "it is no event"
-    prev = entry.get("prev")
-    last, head = verdict.head
-    verdict.first = verdict.first or seq
-    verdict.head = (seq, hashlib.sha256(line).hexdigest())
-    if not last:
-        return ""
-    if seq != last + 1:
-        return f"event {seq} follows event {last}"
-    return "" if prev == head else "the line before it was changed"
 
 
 Place = tuple[str, int]  #: a file of the journal, and how many of its bytes are read
@@ -272,5 +215,5 @@ def entries(folder: Path, place: Place = ("", 0)) -> Iterator[tuple[Place, dict[
                 if not line.endswith(b"\n"):
                     break  # it is being written, or torn
                 read += len(line)
-                if _number(line) is not None and {"ts", "event"} <= (entry := orjson.loads(line)).keys():
+                if number_of(line) is not None and {"ts", "event"} <= (entry := orjson.loads(line)).keys():
                     yield (path.stem, read), entry

@@ -61,6 +61,26 @@ async def test_a_runner_that_starts_waits_for_a_command_that_is_writing_the_jour
     store.close()
 
 
+async def test_promise_25_a_runner_whose_journal_another_process_writes_refuses_to_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("runner.app.PATIENCE_S", 0.0)
+    async with rehearsal(tmp_path):
+        pass
+    store = Store(load(tmp_path).database)
+    other = Journal(tmp_path / "logs", store)
+    assert other.open()
+    before = [path.read_bytes() for path in sorted((tmp_path / "logs").glob("*.jsonl"))]
+    with pytest.raises(AlreadyRunningError, match="another process writes the journal"):
+        async with rehearsal(tmp_path):
+            pass
+    assert [path.read_bytes() for path in sorted((tmp_path / "logs").glob("*.jsonl"))] == before
+    other.close()
+    store.close()
+    async with rehearsal(tmp_path):
+        pass
+
+
 async def test_promise_25_two_projects_that_share_a_store_have_one_runner(tmp_path: Path) -> None:
     known = []
     for name in ("one", "two"):

@@ -355,7 +355,12 @@ def test_a_journal_that_was_changed_is_found(tmp_path: Path) -> None:
     runner(tmp_path, "pause", "site_monitor")
     runner(tmp_path, "unpause", "site_monitor")
     (path,) = (tmp_path / "logs").glob("*.jsonl")
-    path.write_text(path.read_text().replace("task.paused", "task.paled"))
+    whole, told = path.read_text(), json.loads(runner(tmp_path, "verify", "--json"))["head"]
+    assert "event 2 has the one you were told" in runner(tmp_path, "verify", "--head", told)
+    path.write_text(whole.splitlines(keepends=True)[0])
+    assert "no event has the head that was told" in runner(tmp_path, "verify", "--head", told, code=1)
+    assert "copy all 64 characters" in runner(tmp_path, "verify", "--head", "a1b2", code=2)
+    path.write_text(whole.replace("task.paused", "task.paled"))
     assert f"logs/{path.name}:2: the line before it was changed" in runner(tmp_path, "verify", code=1)
     assert "1 problems" in runner(tmp_path, "doctor", code=1)
 

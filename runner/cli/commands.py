@@ -55,7 +55,7 @@ class Commands(click.Group):
         "resume": "halting",
         "status": "looking",
         "log": "looking",
-        "verify": "looking",
+        "verify": "verifying",
         "costs": "looking",
         "stats": "stats",
         "doctor": "doctor",

@@ -252,36 +252,6 @@ def _entries(folder: Path, *, follow: bool) -> Iterator[dict[str, Any]]:
 
 
 @click.command()
-@as_json
-def verify(*, wants_json: bool) -> int:
-    """Read every line of the journal and check its chain: what was changed, lost or put elsewhere is found."""
-    from runner.journal import verify as check
-
-    verdict = check(settings().home / "logs")
-    problems = [{"file": each.file, "line": each.line, "what": each.what} for each in verdict.problems]
-    seq, head = verdict.head
-    whole = {
-        "lines": verdict.lines,
-        "torn": verdict.torn,
-        "first": verdict.first,
-        "last": seq,
-        "head": head,
-        "problems": problems,
-    }
-
-    def otherwise() -> None:
-        for each in verdict.problems:
-            click.echo(f"logs/{each.file}:{each.line}: {each.what}")
-        word = f"{len(problems)} problems" if problems else "whole: no line was changed, lost or moved"
-        torn = f"; {verdict.torn} torn by a crash, marked and passed" if verdict.torn else ""
-        click.echo(f"{verdict.lines} lines, events {verdict.first} to {seq}{torn}: {word}")
-        click.echo(f"head {head}")
-
-    show(whole, wants_json=wants_json, otherwise=otherwise)
-    return 1 if problems else 0
-
-
-@click.command()
 @click.option(
     "--days", type=click.IntRange(1, DAYS_MOST), default=30, show_default=True, help="Over so many days."
 )
