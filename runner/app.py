@@ -28,6 +28,7 @@ from runner.journal import Journal
 from runner.outbox import Outbox
 from runner.review.desk import Desk
 from runner.schedule import Schedule, midnight
+from runner.secrecy import Veil
 from runner.stop import GRACE_S, Door, Stop, sight
 from runner.store import runs, stops
 from runner.store.store import Store
@@ -80,7 +81,8 @@ class App:
         self.store = Store(settings.database, is_rehearsal=stand_ins is not None)
         self.stop = Stop(self.home / "STOP", self._latch)
         self.journal = Journal(self.home / "logs", self.store, heard)
-        self.children = Children(self.home / "STOP", chosen(settings.task_user))
+        self.veil = Veil()
+        self.children = Children(self.home / "STOP", chosen(settings.task_user), self.veil)
         every = stand_ins.every if stand_ins else None
         project = stand_ins.project if stand_ins else None
         self.catalog = Catalog(self.home, self.children, self.stop.look, every, project)
@@ -139,13 +141,15 @@ class App:
         self.journal.sync()
         self.store.prune(self.journal.head[0] - KEPT)
         self.store.committed = self._soon
-        self.diagnostics = Diagnostics(self.store, self._loop, self._secrets())
+        self._learn_secrets()
+        self.diagnostics = Diagnostics(self.store, self._loop, self.veil)
         logging.getLogger().addHandler(self.diagnostics)
         stack.callback(logging.getLogger().removeHandler, self.diagnostics)
 
-    def _secrets(self) -> list[str]:
-        found = (self.settings.anthropic_api_key, self.settings.telegram_token)
-        return [secret.get_secret_value() for secret in found if secret]
+    def _learn_secrets(self) -> None:
+        """Hide the runner's own secrets, and those that the kinds name."""
+        named = {name for kind in self.catalog.kinds.values() for name in kind.secrets}
+        self.veil.learn(*self.settings.secrets(), *(self.settings.secret(name) for name in named))
 
     def _build(self) -> None:
         settings, stand_ins = self.settings, self.stand_ins
@@ -244,6 +248,7 @@ class App:
         self._follow_latch()
         self.stop.look()
         await self.catalog.scan()
+        self._learn_secrets()
         self._recover()
         with self.store.change() as tx:
             tx.tell(
@@ -330,6 +335,7 @@ class App:
 
     def _take(self, news: News) -> None:
         """Tell of what a scan changed, and go by it."""
+        self._learn_secrets()
         if news:
             self._tell(news)
         if self._is_scheduled:

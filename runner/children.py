@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from runner import said
 from runner.errors import ChildLostError, RunError, RunnerError, StoppedError
+from runner.secrecy import Veil
 from runner.worker.sealing.kernel import hide
 from runner.worker.sealing.user import chosen
 
@@ -44,6 +45,7 @@ class Child:
     number: int
     channel: socket.socket
     output: int
+    veil: Veil  #: over what it says
     is_spared: bool = False  #: a delivery under way, which STOP lets learn its outcome
     pid: int = 0
     heard: int = 0  #: messages
@@ -79,7 +81,7 @@ class Child:
         if self.heard > MESSAGES_MAX:
             raise RunError(f"the child sent more than {MESSAGES_MAX:,} messages")
         await asyncio.sleep(0)  # lines that are there already come without a pause; others are to have theirs
-        message = said.parsed(line)
+        message: dict[str, Any] = self.veil.over_all(said.parsed(line))
         if message.get("op") == "unsealed":  # said by the runner's own code, before any of the owner's
             raise RunError(
                 f"its child could not be sealed, and did nothing: {said.short(message.get('error'))}"
@@ -90,12 +92,14 @@ class Child:
 class Children:
     """All children of this process, and the zygote they are forked from."""
 
-    def __init__(self, stop: Path | None = None, user: User | None = None) -> None:
+    def __init__(self, stop: Path | None = None, user: User | None = None, veil: Veil | None = None) -> None:
         """`stop` is the STOP file that the zygote watches by itself; None: it watches none.
 
-        `user` is whom children become where this process is root; None: one that is nobody's.
+        `user` is whom children become where this process is root; None: one that is nobody's. `veil` is laid over all
+        that a child says or prints, whatever was meant by it.
         """
         self.user = user or chosen()
+        self.veil = veil or Veil()
         self._stop = stop
         self._live: dict[int, Child] = {}
         self._forking: dict[int, Child] = {}
@@ -135,7 +139,7 @@ class Children:
         What it prints is handed to `hear`, a line at a time. Raises `StoppedError` while STOP is there.
         """
         child = await self._fork()
-        printing = asyncio.create_task(_read_output(child, hear))
+        printing = asyncio.create_task(_read_output(child, lambda line: hear(self.veil.over(line))))
         try:
             child.reader, child.writer = await asyncio.open_unix_connection(
                 sock=child.channel, limit=LINE_MAX
@@ -155,7 +159,7 @@ class Children:
         assert self._control is not None
         ours, theirs = socket.socketpair()
         output, print_end = os.pipe()
-        child = Child(next(self._numbers), ours, output)
+        child = Child(next(self._numbers), ours, output, self.veil)
         self._forking[child.number] = child
         order = json.dumps({"op": "fork", "child": child.number}).encode()
         socket.send_fds(self._control, [order], [theirs.fileno(), print_end])

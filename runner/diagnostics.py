@@ -11,24 +11,24 @@ import structlog
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Iterable, MutableMapping
+    from collections.abc import MutableMapping
 
+    from runner.secrecy import Veil
     from runner.store.store import Store
 
 FLUSH_S = 0.2  #: how long lines are gathered, so that a talkative task costs few commits
 HELD_MAX = 2000  #: lines gathered; past that the oldest are dropped, and their number is said
 LINE_MAX = 4000  #: characters of a line
-HIDDEN = "[secret]"
 TAKEN = frozenset({"event", "level", "message", "method_name", "prev", "rehearsal", "seq", "self", "ts"})
 
 
 class Diagnostics(logging.Handler):
     """Gathers lines, and puts them on record in small batches."""
 
-    def __init__(self, store: Store, loop: asyncio.AbstractEventLoop, secrets: Iterable[str]) -> None:
+    def __init__(self, store: Store, loop: asyncio.AbstractEventLoop, veil: Veil) -> None:
         super().__init__(logging.WARNING)
         self._store, self._loop = store, loop
-        self._secrets = [secret for secret in secrets if secret]
+        self._veil = veil
         self._lines: deque[dict[str, Any]] = deque()
         self._dropped = 0
         self._timer: asyncio.TimerHandle | None = None
@@ -52,9 +52,7 @@ class Diagnostics(logging.Handler):
 
     def _redact(self, logger: Any, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
         for name, value in event.items():
-            text = str(value)
-            for secret in self._secrets:
-                text = text.replace(secret, HIDDEN)
+            text = self._veil.over(str(value))
             if text != str(value) or isinstance(value, str):
                 event[name] = text[:LINE_MAX]
         return event

@@ -142,7 +142,7 @@ class Executor:
     def _fault(self, attempt: Attempt, error: Exception) -> Verdict:
         words = f"{type(error).__name__}: {error}" if not isinstance(error, RunnerError) else str(error)
         self.say("error", words, task=attempt.task.name, run=attempt.run)
-        return Verdict("error", words.encode(errors="replace").decode())
+        return Verdict("error", self.children.veil.over(words).encode(errors="replace").decode())
 
     def _inputs(self, tx: Transaction, row: Row[Any]) -> dict[str, Any]:
         """What the task is given: the same for each attempt, and for each revision of what it made."""

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from runner import said, seal
 from runner.clock import parse
-from runner.diagnostics import HIDDEN
 from runner.draft import digest
 from runner.errors import GoneError, JournalError, RunError, RunnerError, StoppedError, StoreError
 from runner.gate import Held, Refusal, State, deliverable
@@ -276,7 +275,7 @@ class Outbox:
             reason = str(error)
         except Exception as error:  # noqa: BLE001 - whatever happened, what has begun may have arrived
             reason = f"{type(error).__name__}: {error}"
-        return self._broken_off(claim, self._clean(claim, reason), has_begun=has_begun)
+        return self._broken_off(claim, self._clean(reason), has_begun=has_begun)
 
     def _broken_off(self, claim: Claim, reason: str, *, has_begun: bool) -> Outcome | None:
         if claim.is_look_up or claim.held.state is State.UNCERTAIN:
@@ -294,12 +293,12 @@ class Outbox:
                     receipt = _receipt(message.get("receipt"))
                     return Outcome(
                         State.DELIVERED,
-                        receipt={name: self._clean(claim, text) for name, text in receipt.items()},
+                        receipt={name: self._clean(text) for name, text in receipt.items()},
                     )
                 case "not_found" if claim.is_look_up:
                     return Outcome(State.PENDING, "it was not delivered: the destination has not received it")
                 case "not_delivered":
-                    return _refused(claim, self._clean(claim, said.short(message.get("error"))))
+                    return _refused(claim, self._clean(said.short(message.get("error"))))
                 case "uncertain":
                     raise RunError(said.short(message.get("error")))
         raise RunError(f"the child that delivered it ended without a word ({await child.ended})")
@@ -334,13 +333,13 @@ class Outbox:
     def _secrets(self, kind: Kind) -> dict[str, str]:
         """The secrets that a kind names, and no one of the runner's own."""
         names = [name for name in kind.secrets if name not in PRIVATE]
-        return {name: value for name in names if (value := self.secret(name)) is not None}
+        found = {name: value for name in names if (value := self.secret(name)) is not None}
+        self.children.veil.learn(*found.values())
+        return found
 
-    def _clean(self, claim: Claim, text: str) -> str:
-        """What the child says without the secrets that it was given: errors like to quote addresses."""
-        for value in self._secrets(claim.kind).values():
-            text = text.replace(value, HIDDEN)
-        return text.encode(errors="replace").decode()
+    def _clean(self, reason: str) -> str:
+        """Why it was broken off, in words that can be kept."""
+        return self.children.veil.over(reason).encode(errors="replace").decode()
 
     def _conclude(self, held: Held, claim: Claim, outcome: Outcome) -> None:
         with self.store.change() as tx:
@@ -361,7 +360,7 @@ class Outbox:
             self._inquire_later(held.id)
 
     def _printed(self, claim: Claim, line: str) -> None:
-        self.say("info", self._clean(claim, line), draft=claim.held.id, source="print")
+        self.say("info", line, draft=claim.held.id, source="print")
 
     def _wait_for(self, hour: datetime | None, now: datetime) -> None:
         if self._timer is not None:

@@ -22,6 +22,7 @@ from pydantic import (
 from pydantic_settings import BaseSettings, InitSettingsSource, NoDecode, SettingsConfigDict
 
 from runner.errors import DraftError, SettingsError
+from runner.secrecy import in_address
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -191,6 +192,14 @@ class Settings(BaseSettings):
     def given(self, kind: str) -> dict[str, Any]:
         """What the owner set for a kind of that name."""
         return self.kinds[kind].given if kind in self.kinds else {}
+
+    def secrets(self) -> list[str]:
+        """The runner's own secrets, as far as they are set."""
+        given = (self.anthropic_api_key, self.telegram_token)
+        found = [secret.get_secret_value() for secret in given if secret]
+        for url in (self.anthropic_base_url, self.telegram_api, self.database_url):
+            found += in_address(url)
+        return found
 
     def secret(self, name: str) -> str | None:
         """A secret of a kind's, from the environment or `.env`; None when it is not set."""

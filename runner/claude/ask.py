@@ -13,6 +13,7 @@ from runner.claude.question import Answer, Question, Spent
 from runner.claude.web import Searching, answered, deeds
 from runner.clock import Clock
 from runner.errors import ClaudeError, RunnerError, TransientClaudeError
+from runner.secrecy import Veil, in_address
 
 if TYPE_CHECKING:
     from anthropic import APIStatusError, AsyncAnthropic
@@ -72,6 +73,7 @@ class Claude:
         clock: Clock | None = None,
     ) -> None:
         self._api_key = api_key or ""
+        self._veil = Veil(api_key, *in_address(base_url))
         self._base_url = base_url
         self._guard = guard
         self._stall_s = stall_s
@@ -148,23 +150,26 @@ class Claude:
 
     def _connect(self) -> "AsyncAnthropic":
         from anthropic import AsyncAnthropic, Timeout  # noqa: PLC0415 - a second, paid once
+        from httpx2 import InvalidURL  # noqa: PLC0415 - comes with it
 
         async def guarded(request: Any, call_next: Callable[[Any], Awaitable[Any]]) -> Any:
             self._guard()
             return await call_next(request)
 
-        return AsyncAnthropic(
-            api_key=self._api_key,
-            base_url=self._base_url,
-            max_retries=_RETRIES,
-            timeout=Timeout(self._stall_s, connect=_CONNECT_S),
-            middleware=[guarded],
-        )
+        try:
+            return AsyncAnthropic(
+                api_key=self._api_key,
+                base_url=self._base_url,
+                max_retries=_RETRIES,
+                timeout=Timeout(self._stall_s, connect=_CONNECT_S),
+                middleware=[guarded],
+            )
+        except InvalidURL:  # it quotes the address, which may hold a password
+            raise ClaudeError("ANTHROPIC_BASE_URL is no address; write https://…, or leave it out") from None
 
     def _explain(self, error: Exception, model: str) -> ClaudeError:
         """What went wrong beneath, in a sentence for the owner."""
-        failure = _explain(error, model=model, stall_s=self._stall_s)
-        return type(failure)(str(failure).replace(self._api_key, "[the key]"))
+        return _explain(error, model=model, stall_s=self._stall_s, veil=self._veil)
 
 
 class _Conversation:
@@ -354,26 +359,29 @@ def _refuse_partial(message: "Message", question: Question, text: str) -> None:
             ) from None
 
 
-def _explain(error: Exception, *, model: str, stall_s: float) -> ClaudeError:
+def _explain(error: Exception, *, model: str, stall_s: float, veil: Veil) -> ClaudeError:
     import httpx2  # noqa: PLC0415 - imported by now
     from anthropic import APIConnectionError, APIStatusError, APITimeoutError  # noqa: PLC0415 - likewise
 
     if isinstance(error, APIStatusError):
-        return _explain_status(error, model)
+        return _explain_status(error, model, veil)
     if isinstance(error, (APITimeoutError, httpx2.TimeoutException)):
         return TransientClaudeError(f"Claude's API was silent for {stall_s:g} s; try again later")
     if isinstance(error, (APIConnectionError, httpx2.HTTPError)):
         cause = error.__cause__ or error
         why = str(cause) or type(cause).__name__
-        return TransientClaudeError(f"the connection to Claude's API failed ({why}); try again later")
+        return TransientClaudeError(
+            f"the connection to Claude's API failed ({veil.over(why)}); try again later"
+        )
     return TransientClaudeError(
-        f"what Claude's API sent can't be read ({type(error).__name__}: {error}); try again later"
+        f"what Claude's API sent can't be read ({type(error).__name__}: {veil.over(str(error))}); try again later"
     )
 
 
-def _explain_status(error: "APIStatusError", model: str) -> ClaudeError:
+def _explain_status(error: "APIStatusError", model: str, veil: Veil) -> ClaudeError:
     status = error.status_code
-    said = error.api_message or " ".join(error.message.split())[:300]
+    # hidden before it is cut: a part of a secret could no longer be seen to be one
+    said = veil.over(error.api_message or "") or veil.over(" ".join(error.message.split()))[:300]
     if status < 400:  # noqa: PLR2004 - an error within a stream that began well
         kind = error.type or "an error"
         is_passing = error.type is None or error.type in _PASSING_KINDS

@@ -207,10 +207,11 @@ def _engine(url: str) -> Engine:
     arguments = {"timeout": BUSY_MS / 1000, "check_same_thread": False}
     try:
         if not url.startswith("sqlite"):
-            raise StoreError(f"RUNNER_DATABASE_URL={make_url(url)!r}: only sqlite:///… works so far")
+            kind = make_url(url).drivername  # the rest may hold a password in more than one place
+            raise StoreError(f"RUNNER_DATABASE_URL names {kind}: only sqlite:///… works so far")
         engine = create_engine(url, connect_args=arguments, pool_use_lifo=True)
-    except ArgumentError as error:
-        raise StoreError("RUNNER_DATABASE_URL is no address of a database; write sqlite:///…") from error
+    except (ArgumentError, TypeError, ValueError):
+        raise StoreError("RUNNER_DATABASE_URL is no address of a database; write sqlite:///…") from None
 
     @event.listens_for(engine, "connect")
     def prepare(connection: Any, record: Any) -> None:

@@ -135,7 +135,8 @@ def _delivery(order: dict[str, Any], kind: type[Draft]) -> Delivery:
 def _receipt(receipt: Any) -> dict[str, Any]:
     if isinstance(receipt, Receipt):
         return receipt.model_dump()
-    return Receipt(detail=f"deliver() returned {receipt!r:.200}, no Receipt").model_dump()
+    # what it is may hold a secret, and cut off in the middle could no longer be seen to
+    return Receipt(detail=f"deliver() returned a {type(receipt).__name__}, no Receipt").model_dump()
 
 
 def _files(order: dict[str, Any]) -> dict[str, bytes]:

@@ -13,6 +13,7 @@ from telegram.error import BadRequest, Conflict, Forbidden, InvalidToken, Networ
 from telegram.request import HTTPXRequest
 
 from runner.errors import RunnerError
+from runner.secrecy import Veil, in_address
 
 if TYPE_CHECKING:
     from telegram.request import RequestData
@@ -79,12 +80,12 @@ def _seconds(payload: bytes) -> float:
 class _Hidden(logging.Filter):
     """Takes the token out of whatever a library says."""
 
-    def __init__(self, token: str) -> None:
+    def __init__(self, veil: Veil) -> None:
         super().__init__()
-        self._token = token
+        self._veil = veil
 
     def filter(self, record: logging.LogRecord) -> bool:
-        record.msg, record.args = record.getMessage().replace(self._token, "[token]"), ()
+        record.msg, record.args = self._veil.over(record.getMessage()), ()
         return True
 
 
@@ -100,7 +101,8 @@ class Wire(Bot):
     """One bot's line to the Bot API at `address`."""
 
     def __init__(self, token: str, address: str) -> None:
-        self._hidden = _Hidden(token)
+        self._veil = Veil(token, *in_address(address))
+        self._hidden = _Hidden(self._veil)
         for name in TALKATIVE:
             logging.getLogger(name).addFilter(self._hidden)
         self._poll = _Request(connection_pool_size=1, read_timeout=CALL_S)
@@ -123,7 +125,7 @@ class Wire(Bot):
     def _said(self, error: TelegramError) -> LineError:
         if isinstance(error, LineError):
             return error
-        words = str(error).replace(self.token, "[token]")
+        words = self._veil.over(str(error))
         match error:
             case BadRequest() | Forbidden():
                 return RefusedError(words)
