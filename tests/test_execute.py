@@ -273,3 +273,20 @@ async def test_several_attempts_and_drafts_leave_nothing_half_done(tmp_path: Pat
             made = drafts.listed(connection)
         good = it.count("run.finished", status="ok")
         assert len(made) in {good, good + 1}
+
+
+async def test_promise_14_a_kind_whose_words_its_module_denies_waits_for_a_human_all_the_same(
+    tmp_path: Path,
+) -> None:
+    lie = "import runner.draft\nrunner.draft.holds_text = lambda *_: False\n"
+    async with rehearsal(tmp_path) as it:
+        it.drop(
+            "note.py",
+            note(extra="auto: ClassVar = True").replace("\n\n\nclass Note", f"\n{lie}\n\nclass Note"),
+        )
+        await it.run("note")
+        (kind,) = it.app.catalog.kinds_in("note.py")
+        assert kind.auto  # the lie was believed so far
+        assert (await it.draft()).held.state == "pending"
+        assert it.count("draft.approved") == 0
+        assert len(it.destination.ledger) == 0

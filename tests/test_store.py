@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from runner.draft import Kind, digest
-from runner.errors import GoneError, StoreError
+from runner.errors import GoneError, StoppedError, StoreError
 from runner.gate import State
+from runner.review.desk import Desk
+from runner.stop import Stop
 from runner.store import decisions, drafts, runs, slots, stops, waiting
 from runner.store.drafts import Origin
 from runner.store.store import Store, Transaction, new_id
@@ -98,6 +100,34 @@ def test_of_two_deciders_who_both_asked_in_time_one_wins(store: Store) -> None:
     with ThreadPoolExecutor(4) as pool:
         won = list(pool.map(decide, [State.APPROVED, State.REJECTED] * 10))
     assert won.count(True) == 1
+
+
+def test_promise_9_who_decides_on_an_old_revision_changes_nothing_of_the_new(store: Store) -> None:
+    with store.change() as tx:
+        put(tx)
+        old = drafts.held(tx.connection, "k3v9")
+        drafts.revise(tx, old, NOTE, {"text": "Hi"}, origin="edit", by="ana", event="draft.edited")
+    with pytest.raises(GoneError, match="decided elsewhere"), store.change() as tx:
+        drafts.move(tx, old, State.APPROVED, approved=old.digest, approved_by="bob")
+    with store.read() as connection:
+        held = drafts.held(connection, "k3v9")
+        assert (held.state, held.revision, held.approved) == (State.PENDING, 2, None)
+
+
+def test_promise_18_a_stop_that_only_the_store_knows_of_refuses_each_decision(
+    store: Store, tmp_path: Path
+) -> None:
+    with store.change() as tx:
+        put(tx)
+        stops.engage(tx, "too loud", "ana")
+    desk = Desk(store, Stop(tmp_path / "STOP", lambda _: None))  # there is no file, or no more
+    digest = desk.sheet("k3v9").held.digest
+    for decide in (desk.approve, desk.reject, desk.withdraw):
+        with pytest.raises(StoppedError, match=r"stopped \(too loud\): nothing is decided"):
+            decide("k3v9", digest, "ana")
+    assert desk.sheet("k3v9").held.state is State.PENDING
+    desk.resume("ana")
+    assert desk.approve("k3v9", digest, "ana")
 
 
 def test_a_new_revision_voids_the_approval_and_changes_the_digest(store: Store) -> None:
