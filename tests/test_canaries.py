@@ -18,6 +18,7 @@ from test_cli import runner
 from runner.app import App
 from runner.rehearsal.claude import Fails, StandInClaude
 from runner.rehearsal.destination import Answers, StandInDestination
+from runner.rehearsal.mail import StandInMail
 from runner.rehearsal.stage import Stage
 from runner.rehearsal.telegram import StandInTelegram
 from runner.rehearsal.telegram.server import Answers as Says
@@ -91,7 +92,12 @@ def _bare(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @asynccontextmanager
 async def house(home: Path, **lines: str) -> AsyncIterator[House]:
-    async with StandInClaude() as claude, StandInDestination() as there, StandInTelegram(token=TOKEN) as tg:
+    async with (
+        StandInClaude() as claude,
+        StandInDestination() as there,
+        StandInMail() as mail,
+        StandInTelegram(token=TOKEN) as tg,
+    ):
         given = {
             "ANTHROPIC_API_KEY": KEY,
             "ANTHROPIC_BASE_URL": claude.url,
@@ -106,7 +112,7 @@ async def house(home: Path, **lines: str) -> AsyncIterator[House]:
         events: list[dict[str, Any]] = []
         app = App(load(home), heard=events.append)
         async with app.up():
-            yield House(home, Rehearsal(Stage(app, claude, there), events), tg)
+            yield House(home, Rehearsal(Stage(app, claude, there, mail), events), tg)
 
 
 ECHO = """answer = await delivery.http.post('{url}', headers={{'Authorization': 'Bearer ' + secret}})
