@@ -23,6 +23,7 @@ from typing import NoReturn
 
 import jsonschema  # noqa: F401 - imported here, had by all; so are the orders' modules below
 
+from runner import drafts  # noqa: F401 - likewise: nearly every module names one of them
 from runner.stop import GRACE_S, sight
 from runner.worker import child, deliver, fitting, limits, look, run  # noqa: F401
 from runner.worker.sealing.kernel import hide
