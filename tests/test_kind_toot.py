@@ -84,7 +84,7 @@ async def _uncertain(it: Any) -> Any:
 
 
 async def test_what_was_lost_is_sent_again_while_mastodon_remembers_its_key(tmp_path: Path) -> None:
-    (tmp_path / ".env").write_text("MASTODON_TOKEN=t")
+    (tmp_path / ".env").write_text("MASTODON_TOKEN=a-long-token")
     async with rehearsal(tmp_path, kinds={"toot": KindRule.model_validate(THERE)}) as it:
         await _uncertain(it)
         await it.event("delivery.delivered")
@@ -92,7 +92,7 @@ async def test_what_was_lost_is_sent_again_while_mastodon_remembers_its_key(tmp_
 
 
 async def test_what_was_lost_is_never_sent_again_once_its_key_is_forgotten(tmp_path: Path) -> None:
-    (tmp_path / ".env").write_text("MASTODON_TOKEN=t")
+    (tmp_path / ".env").write_text("MASTODON_TOKEN=a-long-token")
     async with rehearsal(tmp_path, kinds={"toot": KindRule.model_validate(THERE)}) as it:
         clock = it.app.store.clock
         began = clock.now()
