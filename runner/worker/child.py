@@ -24,7 +24,7 @@ ORDER_MAX = 64 << 20  #: bytes of the first message
 REFUSED = frozenset({errno.EPERM, errno.EACCES, errno.EXDEV})  #: how the seal says no
 
 SEALED = (
-    "the task is sealed: it has no network, no other programs and no files but its own folder; "
+    "the task is sealed: it has no network, no other programs and no files but its own folder and those in files=; "
     "sealed=False in @task opens network and programs"
 )
 OPEN = "its files are closed but for its own folder, and for what a delivery's kind names in writes"
