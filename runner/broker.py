@@ -67,7 +67,7 @@ class Asked(_Strict):
     max_tokens: int = Field(gt=0, le=OUTPUT_MAX)
     effort: str | None
     tools: list[AskedTool]
-    web: AskedWeb | None
+    web: AskedWeb | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

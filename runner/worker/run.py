@@ -47,7 +47,7 @@ class Run:
         self.id: str = order["run"]
         self.state: dict[str, Any] = order["state"]
         self.folder = Path(order["folder"])
-        self.files = Files({name: Path(path) for name, path in order["files"].items()})
+        self.files = Files({name: Path(path) for name, path in order.get("files", {}).items()})
         self.log = Log(channel)
         self.slot: datetime | None = datetime.fromisoformat(order["slot"]) if order["slot"] else None
         self.recent = [Recent(**decision) for decision in order["recent"]]
@@ -226,7 +226,7 @@ def outcome(made: Any) -> list[dict[str, Any]]:
 def _item(item: Any) -> dict[str, Any]:
     match item:
         case Alert():
-            return {"alert": item.text, "question": item.question}
+            return {"alert": item.text, **({"question": item.question} if item.question else {})}
         case Draft():
             fields = item.model_dump(mode="json")
             checked = _parsed(
