@@ -149,6 +149,7 @@ WRONG = {
     "twice": (with_keys("kind: Article", "budget: 1", "budget: 2"), 4, "budget stands twice"),
     "unknown_kind": (with_keys("kind: Artikel"), 2, "no kind 'Artikel'; did you mean Article?"),
     "no_such_kind": (with_keys("kind: Zzz"), 2, "built in are Article, "),
+    "no_kind_at_all": (with_keys("kind: Attachment"), 2, "there is no kind 'Attachment'"),
     "no_such_module": (with_keys("kind: shop.kinds.Note"), 2, "there is no tasks/shop/kinds.py"),
     "no_class": (with_keys("kind: my_kinds.Nothing"), 2, "my_kinds has no kind 'Nothing'"),
     "no_draft": (with_keys("kind: my_kinds.WORD"), 2, "my_kinds has no kind 'WORD'"),

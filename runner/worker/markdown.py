@@ -61,8 +61,13 @@ def _module(path: Path, read: frontmatter.Front) -> ModuleType:
     return module
 
 
+def _titles() -> list[str]:
+    """The built-in kinds; their room names what their fields hold too."""
+    return sorted(name for name in drafts.__all__ if issubclass(getattr(drafts, name), Draft))
+
+
 def _kinds() -> str:
-    return f"built in are {', '.join(sorted(drafts.__all__))} and Alert; one of your own is named with its module, e.g. my_kinds.NewsItem"
+    return f"built in are {', '.join(_titles())} and Alert; one of your own is named with its module, e.g. my_kinds.NewsItem"
 
 
 def _kind(name: str) -> type[Draft | Alert]:
@@ -83,8 +88,8 @@ def _kind(name: str) -> type[Draft | Alert]:
 def _built_in(title: str) -> type[Draft | Alert]:
     if title == Alert.__name__:
         return Alert
-    if title not in drafts.__all__:
-        like = difflib.get_close_matches(title, [*drafts.__all__, Alert.__name__], n=1, cutoff=0.6)
+    if title not in _titles():
+        like = difflib.get_close_matches(title, [*_titles(), Alert.__name__], n=1, cutoff=0.6)
         hint = f"did you mean {like[0]}?" if like else _kinds()
         raise DeclarationError(f"there is no kind {title!r}; {hint}")
     kind: type[Draft] = getattr(drafts, title)

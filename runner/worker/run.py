@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from runner.attachment import FILE_MAX, Attachment
 from runner.declare import Task
@@ -108,7 +108,7 @@ class Run:
         a webhook is. `model` None is the runner's; `max_tokens` bounds the answer; `tools` are functions of the task's
         own, called here; `web` lets Claude search and fetch, None not. A truncated, refused or broken answer is a `ClaudeError`, never a draft.
         """
-        given = dict(given or {})
+        given = TypeAdapter(dict[str, Any]).dump_python(dict(given or {}), mode="json")
         position = next(self._positions)
         text = await self._channel.ask(
             "claude",
@@ -167,11 +167,23 @@ class Run:
 
 
 def _schema(returns: type[BaseModel], given: Mapping[str, Any]) -> dict[str, Any]:
-    """What Claude is asked for: the model without the fields that are given."""
+    """What Claude is asked for: the model without the fields that are given, and without files, which it can't write."""
     schema = returns.model_json_schema()
-    asked = {name: rule for name, rule in schema.get("properties", {}).items() if name not in given}
-    required = [name for name in schema.get("required", []) if name not in given]
-    return {**schema, "properties": asked, "required": required} if given else schema
+    needed = [name for name in schema.get("required", []) if name not in given]
+    files = [name for name, rule in schema.get("properties", {}).items() if _is_file(rule)]
+    for name in files:
+        if name in needed:
+            raise DraftError(
+                f"{returns.__name__}.{name} is a file, which Claude can't write; "
+                f"give it: given={{{name!r}: await run.attach(…)}}"
+            )
+    left = {name: rule for name, rule in schema.get("properties", {}).items() if name not in (*given, *files)}
+    return {**schema, "properties": left, "required": needed} if given or files else schema
+
+
+def _is_file(rule: dict[str, Any]) -> bool:
+    """Whether a field's rule leads to an attachment."""
+    return f'"#/$defs/{Attachment.__name__}"' in json.dumps(rule)
 
 
 def _parsed(returns: type[M], text: str, what: str) -> M:
