@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -33,6 +33,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--updates", type=int, default=5_000, help="how many updates are fuzzed")
     parser.addoption("--zones", type=int, default=50, help="in how many zones slots are counted by hand")
     parser.addoption("--lives", type=int, default=20, help="how many lives of the ledger of slots are tried")
+    parser.addoption("--walks", type=int, default=1_000, help="how many walks are made over the runner")
+    parser.addoption("--walk-seed", type=int, help="where they begin; without one, anywhere")
 
 
 @pytest.fixture
@@ -46,3 +48,12 @@ def store(tmp_path: Path, clock: HandClock) -> Iterator[Store]:
     store.open()
     yield store
     store.close()
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Say in one line what the walks came to, wherever they were made."""
+    reports = [each for found in ("passed", "failed") for each in terminalreporter.stats.get(found, [])]
+    walks = [dict(each.user_properties)["walks"] for each in reports if "walks" in dict(each.user_properties)]
+    if walks:
+        bad = sum("violation" in dict(each.user_properties) for each in reports)
+        terminalreporter.write_line(f"{sum(walks):,} walks, {bad} violations")

@@ -1,0 +1,400 @@
+"""The ground that walks go over: the real runner, built and crashed in this process, on stand-ins for the world.
+
+All of it is real: `App` with its rooms, a SQLite file, the journal, the desk of another process, the Telegram loop on
+a stand-in, deliveries and runs in sealed children over HTTP. What differs from `runner up`: one zygote serves all
+walks (to start one costs more than a walk), nothing watches the folder or taps the runner (a walk does it, and waits
+until all is quiet), the clock is set by hand, and the kinds speak HTTP over a plain socket, since importing a client
+anew in each child would cost more than all else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import resource
+import shutil
+import tempfile
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from conftest import HandClock
+from phones import AT_ONCE, OWNER
+from pydantic import SecretStr
+from sqlalchemy import event
+
+from runner import settings as settings_room
+from runner.app import App, StandIns
+from runner.children import Children
+from runner.clock import stamp
+from runner.draft import digest
+from runner.errors import StoreError
+from runner.fit import check_fields
+from runner.gate import State
+from runner.rehearsal.destination import StandInDestination
+from runner.rehearsal.telegram import TOKEN, StandInTelegram
+from runner.review import desk
+from runner.review.desk import Desk
+from runner.review.telegram.poll import Rhythm
+from runner.stop import Stop
+from runner.store import drafts, phone, runs, stops
+from runner.store.store import Store, new_id
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Iterator
+
+    from sqlalchemy import Row
+
+    from runner.rehearsal.destination import Arrival
+    from runner.store.store import Transaction
+
+MEMORY = Path("/dev/shm")  #: a folder that no fsync slows down, where there is one
+BY_HAND = 3600.0  #: seconds; so late that only the walk itself looks
+QUIET_S = 20.0  #: how long a runner may take to come to rest
+FILE = "walk.py"
+KINDS = '''
+"""Three kinds for one destination: of one it knows nothing, of one it drops repeats, of one it can be asked."""
+import asyncio
+import json
+from typing import ClassVar
+from urllib.parse import urlsplit
+from runner import Delivery, Draft, NotDelivered, Receipt, Run, task
+
+CODE = {code}
+
+
+async def ask(delivery, method, path, body=b""):
+    there = urlsplit(delivery.rehearsal)
+    reader, writer = await asyncio.open_connection(there.hostname, there.port)
+    head = f"{{method}} {{path}} HTTP/1.1\\r\\nHost: walk\\r\\nIdempotency-Key: {{delivery.key}}\\r\\n"
+    writer.write(f"{{head}}Content-Length: {{len(body)}}\\r\\nConnection: close\\r\\n\\r\\n".encode() + body)
+    answer = await reader.read()
+    writer.close()
+    return int(answer.split()[1])
+
+
+async def send(draft, delivery):
+    status = await ask(delivery, "POST", "/", json.dumps({{"text": draft.text, "code": CODE}}).encode())
+    if status == 422:
+        raise NotDelivered("the destination refused it")
+    return Receipt(id=delivery.key)
+
+
+class Plain(Draft):
+    """One of which nobody can tell whether it arrived."""
+    text: str
+
+    async def deliver(self, delivery: Delivery) -> Receipt:
+        return await send(self, delivery)
+
+
+class Keyed(Draft):
+    """One whose repeats are dropped."""
+    text: str
+    once: ClassVar = "key"
+
+    async def deliver(self, delivery: Delivery) -> Receipt:
+        return await send(self, delivery)
+
+
+class Found(Draft):
+    """One that can be looked up."""
+    text: str
+
+    async def deliver(self, delivery: Delivery) -> Receipt:
+        return await send(self, delivery)
+
+    async def find(self, delivery: Delivery) -> Receipt | None:
+        status = await ask(delivery, "GET", f"/arrivals/{{delivery.key}}")
+        return Receipt(id=delivery.key) if status == 200 else None
+
+
+@task()
+async def write(run: Run):
+    """Write one of each."""
+    words = run.revision.feedback if run.revision else ""
+    return [kind(text=words or f"{{kind.__name__}} of {{run.id}}") for kind in (Plain, Keyed, Found)]
+'''
+
+
+class Ground:
+    """What all walks share: a loop, a folder, a zygote."""
+
+    def __init__(self) -> None:
+        self.home = Path(tempfile.mkdtemp(prefix="walks-", dir=MEMORY if MEMORY.is_dir() else None))
+        self.loop = asyncio.new_event_loop()
+        self.troubles: list[str] = []  #: what went wrong where nobody waited
+        self.loop.set_exception_handler(lambda _, about: self.troubles.append(str(about)))
+        self.children = Children(self.home / "STOP")
+        self.modules: dict[int, Any] = {}  #: what was read of each version of the code, which costs a child
+        self._blank = self.home / "blank.db"
+        self._first = Store(f"sqlite:///{self._blank}")
+        self._given = pytest.MonkeyPatch()
+        self._given.setenv(
+            "SSL_CERT_DIR", str(self.home)
+        )  # nothing here speaks TLS; to read the usual ones is slow
+        self._given.setattr(desk, "check_apart", check_fields)
+        self.run(self._start())
+
+    async def _start(self) -> None:
+        self.children.start()
+        self._first.open()
+        self._first.close()
+
+    def share(self, store: Store) -> None:
+        """Have a store take the SQL that was written for others: to write it anew costs more than to run it."""
+        store._engine.dialect = self._first._engine.dialect
+        store._engine._compiled_cache = self._first._engine._compiled_cache
+
+    def run(self, work: Coroutine[Any, Any, Any]) -> Any:
+        return self.loop.run_until_complete(work)
+
+    def clear(self) -> None:
+        """As it was before the first walk."""
+        for path in (self.home / "STOP", self.home / ".runner", self.home / "logs"):
+            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+        (self.home / ".runner").mkdir()
+        shutil.copyfile(self._blank, self.home / ".runner" / "store.db")
+        self.troubles.clear()
+        self.write(0)
+
+    def write(self, code: int) -> None:
+        """Save that version of the kinds' code; in place, and dated by its number."""
+        path = self.home / "tasks" / FILE
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(KINDS.format(code=code), encoding="utf-8")
+        os.utime(path, (1_700_000_000 + code, 1_700_000_000 + code))
+
+    def close(self) -> None:
+        self.run(self.children.close())
+        self.loop.close()
+        self._given.undo()
+        shutil.rmtree(self.home)
+
+
+class World:
+    """One walk's world: a destination, a phone if there is one, and a runner that comes and goes."""
+
+    def __init__(self, ground: Ground, *, has_phone: bool) -> None:
+        self.ground, self.home, self.clock = ground, ground.home, HandClock()
+        ground.clear()
+        self.code = 0
+        self.destination = StandInDestination()
+        self.telegram = StandInTelegram() if has_phone else None
+        self.app: App | None = None
+        self._seen = 0  # requests of the ledger that were judged
+        self._keys: dict[str, str | None] = {}  # of each words that were sent
+        self.store = Store(f"sqlite:///{self.home}/.runner/store.db", self.clock, is_rehearsal=True)
+        ground.share(self.store)
+        self.stack = ExitStack()
+        ground.run(self._open())
+
+    async def _open(self) -> None:
+        for server in filter(None, (self.destination, self.telegram)):
+            await server.__aenter__()
+        await self.start()
+
+    @property
+    def desk(self) -> Desk:
+        """The desk of a command, which is a process of its own and sees STOP anew."""
+
+        def latch(reason: str) -> None:
+            with self.store.change() as tx:
+                stops.engage(tx, reason, "the STOP file")
+
+        return Desk(self.store, Stop(self.home / "STOP", latch))
+
+    async def start(self) -> None:
+        """Have a runner come up."""
+        telegram = self.telegram.url if self.telegram else ""
+        token = {"telegram_token": SecretStr(TOKEN), "telegram_owners": (OWNER,)} if telegram else {}
+        known = settings_room.load(self.home).model_copy(update=token)
+        stand_ins = StandIns("http://127.0.0.1:1", self.destination.url, None, telegram)
+        self.app = app = App(known, stand_ins=stand_ins)
+        app.children = app.catalog.children = self.ground.children
+        app.store.clock = self.clock
+        self.ground.share(app.store)
+        if (module := self.ground.modules.get(self.code)) is not None:
+            app.catalog._modules = {FILE: module}
+        self.stack = ExitStack()
+        app._open(self.stack)
+        app._build()
+        app.outbox.inquire_s = BY_HAND
+        await app._begin(is_scheduled=True)
+        self._keep_modules()
+        if app.phone is not None:
+            app.phone.sender.pace = AT_ONCE
+            app.phone.cards.again_s = 0.01
+            app.phone.poll.rhythm = Rhythm(again_s=0.01)
+
+    def _keep_modules(self) -> None:
+        assert self.app is not None
+        if FILE in self.app.catalog._modules:
+            self.ground.modules[self.code] = self.app.catalog._modules[FILE]
+
+    async def crash(self) -> None:
+        """The runner's process is gone, with all that it held in memory; nothing more of it reaches the store."""
+        app, self.app = self.app, None
+        if app is None:
+            return
+        event.listen(app.store._engine, "engine_connect", _refuse)
+        app.outbox._is_closed = app.dispatch._is_closed = True
+        self.ground.children.kill_all(and_spared=True)
+        app.children = Children()  # its timers find none to kill
+        app.diagnostics._lines.clear()
+        app.schedule.close()
+        mine = [
+            each for each in asyncio.all_tasks() if _is_of(each, app) and each is not asyncio.current_task()
+        ]
+        for each in mine:
+            each.cancel()
+        await asyncio.gather(*mine, return_exceptions=True)
+        await self._rest(lambda: not len(self.ground.children))
+        if app.phone is not None:
+            await app.phone.wire.close_line()
+        self.stack.close()
+        self.ground.troubles.clear()
+
+    async def _rest(self, is_quiet: Callable[[], bool]) -> None:
+        """Wait until that holds."""
+        deadline = self.ground.loop.time() + QUIET_S
+        while not is_quiet():
+            assert self.ground.loop.time() < deadline, f"the runner did not come to rest within {QUIET_S:g} s"
+            await asyncio.sleep(0.0005)
+
+    async def settle(self) -> None:
+        """Let the runner look around, and do all that it has to do at this instant."""
+        if self.app is None:
+            return
+        self.app.stop.look()
+        self.app._soon()
+        if self.app.phone is not None:
+            self.app.phone.sender.look()
+        await self._rest(self._is_quiet)
+
+    def _is_quiet(self) -> bool:
+        app = self.app
+        assert app is not None
+        is_busy = (
+            app._is_turning
+            or app._catching_up is not None
+            or app.outbox._work
+            or app.dispatch._work
+            or len(self.ground.children)
+            or self.ground.children._forking
+            or self.destination._connections
+        )
+        if is_busy:
+            return False
+        return app.phone is None or self._is_phone_quiet()
+
+    def _is_phone_quiet(self) -> bool:
+        assert self.app is not None
+        assert self.app.phone is not None
+        assert self.telegram is not None
+        line, updates = self.app.phone, self.telegram.updates
+        is_listening = updates._waiting is not None and not updates._waiting.done()
+        if not is_listening or updates.pending or updates._again or line.intake._answers or line.sender._work:
+            return False
+        with self.store.read() as connection:
+            has_more = bool(phone.due(connection, self.clock.now()) or phone.unhandled(connection))
+            seen = int(phone.remembered(connection, "seen") or 0)
+            return not has_more and seen >= self.store.last_seq_in(connection)
+
+    @contextmanager
+    def full_disk(self) -> Iterator[None]:
+        """Every write to a file fails, in this process, by the kernel's own word (EFBIG)."""
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+    def break_journal(self, device: str) -> None:
+        """Have each further line of the journal go to that device."""
+        assert self.app is not None
+        broken = os.open(device, os.O_WRONLY)
+        os.dup2(broken, self.app.journal._descriptor)
+        os.close(broken)
+
+    async def edit_code(self, code: int) -> None:
+        """Save another version of the code, and let the runner see it."""
+        self.code = code
+        self.ground.write(code)
+        if self.app is not None:
+            self.app._take(await self.app.catalog.scan())
+            self._keep_modules()
+
+    def wants_run(self) -> str:
+        """Queue a run of the task; its id."""
+        assert self.app is not None
+        run = new_id()
+        with self.app.store.change() as tx:
+            runs.add(tx, run, "write")
+        return run
+
+    def had_run(self, tx: Transaction) -> str:
+        """A run that came to its end, as if it had just made something; its id."""
+        run = new_id()
+        runs.add(tx, run, "write")
+        runs.begin(tx, run, {"now": stamp(tx.now), "slot": None, "state": {}, "recent": [], "lessons": ""})
+        runs.finish(tx, run, "ok", None)
+        return run
+
+    def made_by(self, run: str) -> list[Row[Any]]:
+        with self.store.read() as connection:
+            return drafts.of_run(connection, run)
+
+    def rows(self) -> dict[str, Row[Any]]:
+        """Every draft as the store has it."""
+        with self.store.read() as connection:
+            return {row.id: row for row in drafts.listed(connection, frozenset(State))}
+
+    def told(self) -> str:
+        """The last that happened, for whoever reads of a failure."""
+        events = self.store.newest_events(8)
+        return "\n".join(["last:", *(json.dumps({**each, "fields": None}) for each in events)])
+
+    def text(self, draft: str) -> str:
+        with self.store.read() as connection:
+            return str(drafts.fields_of(connection, draft)["text"])
+
+    def digest(self, draft: str, revision: int) -> str:
+        """The digest that somebody read who read that revision."""
+        with self.store.read() as connection:
+            return digest(drafts.content(connection, draft, revision))
+
+    def arrivals(self) -> list[Arrival]:
+        """What reached the destination since this was last asked; the same words must bear the same key."""
+        found = self.destination.ledger[self._seen :]
+        self._seen = len(self.destination.ledger)
+        for each in found:
+            body = json.loads(each.body)
+            assert self._keys.setdefault(f"{body}", each.key) == each.key, f"{body} came with another key"
+        return found
+
+    def begun(self) -> int:
+        """How many deliveries have been told to go, and are under way."""
+        return sum(child.is_spared for child in self.ground.children._live.values())
+
+    async def close(self) -> None:
+        await self.crash()
+        self.store.close()
+        for server in filter(None, (self.destination, self.telegram)):
+            await server.__aexit__(None, None, None)
+
+
+def _refuse(*_: Any) -> None:
+    raise StoreError("this process is gone")
+
+
+def _is_of(task: asyncio.Task[Any], app: App) -> bool:
+    """Whether a task is the runner's, and not a stand-in's."""
+    name = getattr(task.get_coro(), "__qualname__", "")
+    code = getattr(task.get_coro(), "cr_code", None)
+    where = code.co_filename if code is not None else ""
+    others = ("/rehearsal/", "/asyncio/", "/children.py")  # a child's end is waited for
+    return bool(name) and not any(other in where for other in others)
