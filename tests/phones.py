@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from pydantic import SecretStr
+from sqlalchemy import event
 
 from runner.rehearsal.telegram import TOKEN, StandInTelegram
 from runner.review.telegram.post import Pace
@@ -15,7 +16,10 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
+    from sqlalchemy.engine import ExceptionContext
+
     from runner.review.telegram.phone import Phone
+    from runner.store.store import Store
 
 OWNER, STRANGER, GROUP = 42, 666, -100500
 APPROVE, REJECT = "✅ Approve", "❌ Reject"
@@ -93,6 +97,24 @@ class Hand:
             return row is not None and row[0] is not None
 
         await self.it.until(is_handled, "the update")
+
+
+def refuses_once(store: Store, words: str) -> None:
+    """Have SQLite itself refuse the next statement that begins so, and that alone."""
+
+    left = [words]
+
+    def shut(connection: object, cursor: Any, statement: str, *rest: object) -> None:
+        if left and statement.startswith(left[0]):
+            left.clear()
+            cursor.execute("PRAGMA query_only=ON")
+
+    def reopen(context: ExceptionContext) -> None:
+        assert context.connection is not None
+        context.connection.connection.cursor().execute("PRAGMA query_only=OFF")
+
+    event.listen(store._engine, "before_cursor_execute", shut)
+    event.listen(store._engine, "handle_error", reopen)
 
 
 def said(message: dict[str, Any]) -> str:

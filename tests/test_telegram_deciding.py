@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 from modules import note
-from phones import APPROVE, GROUP, OWNER, REJECT, STRANGER, Hand, buttons, phoned, said
+from phones import APPROVE, GROUP, OWNER, REJECT, STRANGER, Hand, buttons, phoned, refuses_once, said
 
 from runner.errors import DecisionError
 from runner.rehearsal.telegram import EXPIRED, Answers, StandInTelegram
+from runner.review.telegram.poll import Rhythm
 from runner.worker.sealing.report import report
 
 if TYPE_CHECKING:
@@ -47,6 +48,41 @@ async def test_a_draft_waits_on_the_phone_and_one_tap_delivers_it(
         assert "✅ approved by owner 42" in said(card)
         assert buttons(card) == []
         assert len(hand.it.destination.effects) == 1
+
+
+async def test_a_tap_that_the_store_could_not_take_is_carried_out_once_it_can(
+    tmp_path: Path, tg: StandInTelegram
+) -> None:
+    async with phoned(tmp_path, tg) as hand:
+        draft = await drafted(hand)
+        await hand.shown(APPROVE)
+        hand.phone.poll.rhythm = Rhythm(again_s=0.01)
+        refuses_once(hand.it.app.store, "UPDATE drafts SET state")
+        assert await hand.tap(APPROVE) == {"text": "Done"}
+        await hand.it.event("delivery.delivered", draft=draft)
+        assert hand.it.count("draft.approved") == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "refused"), [("no", "UPDATE drafts SET state"), ("/run note", "INSERT INTO runs")]
+)
+async def test_words_that_the_store_could_not_take_are_carried_out_once_it_can(
+    tmp_path: Path, tg: StandInTelegram, words: str, refused: str
+) -> None:
+    async with phoned(tmp_path, tg) as hand:
+        draft = await drafted(hand)
+        hand.phone.poll.rhythm = Rhythm(again_s=0.01)
+        question = None
+        if words == "no":
+            await hand.tap(REJECT)
+            await hand.tap("in my words…")
+            question = (await hand.reads("Send it as a reply"))["message_id"]
+        refuses_once(hand.it.app.store, refused)
+        await hand.handled(tg.says(OWNER, words, reply_to=question))
+        if words == "no":
+            assert (await hand.it.event("draft.rejected", draft=draft))["reason"] == "no"
+        else:
+            await hand.it.until(lambda: hand.it.count("run.finished") == 2)
 
 
 async def test_a_card_says_whether_the_task_is_sealed_or_open(tmp_path: Path, tg: StandInTelegram) -> None:

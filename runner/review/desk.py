@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from runner.attachment import attachments
 from runner.draft import canonical, render
-from runner.errors import DecisionError, DraftError, RunnerError, StoppedError
+from runner.errors import DecisionError, DraftError, RunnerError, StoppedError, StoreError
 from runner.fit import check_apart
 from runner.gate import (
     Approve,
@@ -200,6 +200,8 @@ class Desk:
                     raise DecisionError(verdict.reason)
                 carry(tx, held)
                 return verdict
+        except StoreError:
+            raise  # no refusal: nothing was judged
         except RunnerError as error:
             word = type(decision).__name__.lower()
             self.store.tell(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from runner.attachment import attachments
-from runner.errors import RunnerError
+from runner.errors import RunnerError, StoreError
 from runner.review.console import editing
 from runner.review.telegram.answer import NOTHING, Answer, message, refusal
 from runner.review.telegram.card import said
@@ -102,6 +102,8 @@ class Asks:
             return self._reply(words, reason)
         try:
             return self._reply(words, self._take(words, asked))
+        except StoreError:
+            raise  # no refusal: nothing was judged
         except RunnerError as error:
             return self._reply(words, f"Nothing was changed: {error}")
 

@@ -8,7 +8,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from runner.due import upcoming
-from runner.errors import GoneError, RunnerError
+from runner.errors import GoneError, RunnerError, StoreError
 from runner.review.console.lines import line
 from runner.review.telegram.answer import NOTHING, Answer, message
 from runner.store import figures, runs, slots, stops
@@ -67,6 +67,8 @@ class Commands:
             return self._say(words, ["Commands are the owner's; /stop is anyone's who is listed."])
         try:
             return self._obey(words, name, argument, number)
+        except StoreError:
+            raise  # no refusal: nothing was judged
         except GoneError as error:
             return self._say(words, [READING if self.is_reading() else str(error)])
         except RunnerError as error:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from runner.errors import GoneError, RunnerError
+from runner.errors import GoneError, RunnerError, StoreError
 from runner.gate import State
 from runner.review.telegram.answer import Answer, refusal
 from runner.review.telegram.hours import free, later
@@ -114,6 +114,8 @@ class Taps:
         by = self.reviewers.name(tap.person)
         try:
             return self._carry_out(tap, button, post, by)
+        except StoreError:
+            raise  # no refusal: nothing was judged
         except RunnerError as error:
             # whoever was faster: the card says so
             return Answer(str(error), is_alert=True, then=(lambda tx: self.cards.refresh(tx, button.draft),))
@@ -193,6 +195,8 @@ class Taps:
             if button.action == "resume":
                 was_stopped = self.desk.resume(self.reviewers.name(tap.person))
                 return Answer("Resumed: slots fire again." if was_stopped else "It goes already.")
+        except StoreError:
+            raise  # no refusal: nothing was judged
         except RunnerError as error:
             return refusal(str(error))
         return self._next(tap, button)
