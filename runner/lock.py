@@ -5,10 +5,10 @@ from __future__ import annotations
 import fcntl
 import os
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
-from runner.errors import AlreadyRunningError
+from runner.errors import AlreadyRunningError, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,20 +17,31 @@ if TYPE_CHECKING:
 
 @contextmanager
 def hold(path: Path) -> Iterator[None]:
-    """Be the one runner while this lasts; raises `AlreadyRunningError` with the pid of the one there is."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        if not _lock_soon(descriptor):
-            raise AlreadyRunningError(
-                f"a runner is up for this project already: process {_pid(descriptor) or '?'}; "
-                "stop that one first (kill it, or Ctrl-C where it runs), or use `runner status` to look at it"
-            )
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+    """Be the one runner while this lasts; raises `AlreadyRunningError` with the pid of the one there is.
+
+    Raises `StoreError` when the lock can't be taken at all, as on a full disk.
+    """
+    with ExitStack() as stack:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            stack.callback(os.close, descriptor)
+            _take(descriptor)
+        except OSError as error:
+            raise StoreError(
+                f"the lock {path} can't be taken: {error.strerror}; nothing was begun"
+            ) from error
         yield
-    finally:
-        os.close(descriptor)
+
+
+def _take(descriptor: int) -> None:
+    if not _lock_soon(descriptor):
+        raise AlreadyRunningError(
+            f"a runner is up for this project already: process {_pid(descriptor) or '?'}; "
+            "stop that one first (kill it, or Ctrl-C where it runs), or use `runner status` to look at it"
+        )
+    os.ftruncate(descriptor, 0)
+    os.pwrite(descriptor, str(os.getpid()).encode(), 0)
 
 
 def holder(path: Path) -> int | None:

@@ -48,6 +48,11 @@ async def test_promise_25_a_second_runner_refuses_and_names_the_first(tmp_path: 
     assert lock.holder(held) is None
 
 
+def test_a_lock_that_cannot_be_taken_is_told_with_its_place(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match=f"{tmp_path} can't be taken: Is a directory"), lock.hold(tmp_path):
+        pass
+
+
 async def test_a_runner_that_starts_waits_for_a_command_that_is_writing_the_journal(tmp_path: Path) -> None:
     async with rehearsal(tmp_path):
         pass
