@@ -35,6 +35,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--lives", type=int, default=20, help="how many lives of the ledger of slots are tried")
     parser.addoption("--walks", type=int, default=1_000, help="how many walks are made over the runner")
     parser.addoption("--walk-seed", type=int, help="where they begin; without one, anywhere")
+    parser.addoption(
+        "--crash-points", default="3", help="how many points of each way are tried; 'all' is each"
+    )
 
 
 @pytest.fixture
@@ -50,10 +53,13 @@ def store(tmp_path: Path, clock: HandClock) -> Iterator[Store]:
     store.close()
 
 
-def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """Say in one line what the walks came to, wherever they were made."""
-    reports = [each for found in ("passed", "failed") for each in terminalreporter.stats.get(found, [])]
-    walks = [dict(each.user_properties)["walks"] for each in reports if "walks" in dict(each.user_properties)]
-    if walks:
-        bad = sum("violation" in dict(each.user_properties) for each in reports)
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say in one line each what the walks and the crash points came to, wherever they were tried."""
+    done = [each for state in ("passed", "failed") for each in terminalreporter.getreports(state)]
+    said = [dict(each.user_properties) for each in done]
+    if walks := [each["walks"] for each in said if "walks" in each]:
+        bad = sum("violation" in each for each in said)
         terminalreporter.write_line(f"{sum(walks):,} walks, {bad} violations")
+    if found := [each["crash points"] for each in said if "crash points" in each]:
+        points, lost, twice = (sum(column) for column in zip(*found, strict=True))
+        terminalreporter.write_line(f"{points} crash points, {lost} lost, {twice} twice")
