@@ -156,6 +156,11 @@ class Walk:
             return False
         return self.way.chats is None or self.card("📬") is not None or self.card("❓") is not None
 
+    def is_given_up(self) -> bool:
+        """Whether the runner said that it goes no further by itself."""
+        failed = any(entry["status"] != "ok" for entry in self.entries("run.finished"))
+        return failed or bool(self.entries("draft.returned") or self.entries("task.broken"))
+
     def card(self, word: str) -> dict[str, Any] | None:
         shown = (each for each in self.telegram.messages(OWNER) if word in said(each))
         return next(shown, None)
@@ -245,7 +250,7 @@ async def struck(walk: Walk, fault: Fault) -> list[str]:
     """The runner walks until the fault has ended it, stopped it, or done it no harm; what it said."""
     born = await walk.up(fault, approves=walk.way.chats is None, resumes=False)
     await until(
-        lambda: born.ended.is_set() or born.has_said("stopped") or walk.is_over(),
+        lambda: born.ended.is_set() or born.has_said("stopped") or walk.is_over() or walk.is_given_up(),
         lambda: (fault.hit, born.lines, walk.entries()),
     )
     await born.kill()
