@@ -82,14 +82,16 @@ class App:
         self.stop = Stop(self.home / "STOP", self._latch)
         self.journal = Journal(self.home / "logs", self.store, heard)
         self.veil = Veil()
-        self.children = Children(self.home / "STOP", chosen(settings.task_user), self.veil)
+        self.children = Children(
+            self.home / "STOP", chosen(settings.task_user), self.veil, is_halted=self.stop.look
+        )
         every = stand_ins.every if stand_ins else None
         project = stand_ins.project if stand_ins else None
         self.catalog = Catalog(self.home, self.children, self.stop.look, every, project)
         self.desk = Desk(self.store, self.stop, settings.approvals)
         self.phone: Phone | None = None  # while it is up and a bot is set
         self._is_turning = False
-        self._is_recorded = False  # whether the stop that is engaged is in the store
+        self._recorded = 0  # how many stops were put into the store
         self._was_stopped = False  # and the modules were not read since
         self._catching_up: asyncio.Task[None] | None = None  # reads them
         self._said: set[str] = set()  # what went wrong while watching, each told once
@@ -115,7 +117,7 @@ class App:
                 self._build()
                 await self._begin(is_scheduled=is_scheduled)
                 watching = asyncio.create_task(self._watch())
-                stack.enter_context(lookout.watch(self.home, self.stop.look))
+                stack.enter_context(lookout.watch(self.stop))
                 stack.enter_context(wake.listen(self.state_folder / "wake", self._soon))
                 try:
                     notify.tell(notify.READY)
@@ -317,7 +319,8 @@ class App:
         while True:
             await asyncio.sleep(LOOK_S)
             with self._surviving("the store could not be looked at"):
-                if version != (version := self.store.version()):
+                has_changed = version != (version := self.store.version())
+                if has_changed or not self._is_recorded:
                     self._soon()
 
     @contextmanager
@@ -396,7 +399,6 @@ class App:
 
     def _latch(self, reason: str) -> None:
         """STOP was seen, by whatever thread: kill first, then write it down."""
-        self._is_recorded = False
         self._was_stopped = True
         self.children.kill_all()
         self._loop.call_soon_threadsafe(self._latched)
@@ -414,12 +416,13 @@ class App:
         with self.store.read() as connection:
             latch = stops.latched(connection)
         reason = self.stop.reason
-        if latch is not None and reason is None:
+        is_recorded = (
+            self._is_recorded
+        )  # read after the reason: a stop seen in between is not taken for the last one
+        if latch is not None:
             self.stop.engage(latch.reason)
-            self._is_recorded = True
-        elif latch is not None:
-            self._is_recorded = True
-        elif reason is not None and self._is_recorded and sight(self.stop.path) is None:
+            self._recorded = self.stop.times
+        elif reason is not None and is_recorded and sight(self.stop.path) is None:
             self.stop.release()
             self._recover()  # what could not be put on record while the store failed
         elif reason is not None:
@@ -427,7 +430,12 @@ class App:
             self.stop.explain(sight(self.stop.path) or reason)
             with self.store.change() as tx:
                 stops.engage(tx, str(self.stop.reason), "the STOP file")
-            self._is_recorded = True
+            self._recorded = self.stop.times
+
+    @property
+    def _is_recorded(self) -> bool:
+        """Whether the stop that is engaged is in the store."""
+        return self._recorded == self.stop.times
 
     async def _end(self) -> None:
         """End in order: no new decision, no new slot, no new run, no new delivery; then the last word."""
@@ -439,6 +447,8 @@ class App:
         await self.claude.close()
         await self.fetcher.close()
         self.store.committed = _nothing
+        with suppress(RunnerError):
+            self._follow_latch()  # a stop that could not be put on record until now
         with suppress(RunnerError):
             self.diagnostics.write_down()
             self.store.tell("runner.ended", pid=os.getpid())

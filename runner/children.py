@@ -92,14 +92,23 @@ class Child:
 class Children:
     """All children of this process, and the zygote they are forked from."""
 
-    def __init__(self, stop: Path | None = None, user: User | None = None, veil: Veil | None = None) -> None:
+    def __init__(
+        self,
+        stop: Path | None = None,
+        user: User | None = None,
+        veil: Veil | None = None,
+        *,
+        is_halted: Callable[[], bool] = lambda: False,
+    ) -> None:
         """`stop` is the STOP file that the zygote watches by itself; None: it watches none.
 
         `user` is whom children become where this process is root; None: one that is nobody's. `veil` is laid over all
-        that a child says or prints, whatever was meant by it.
+        that a child says or prints, whatever was meant by it. `is_halted` is asked when a child is born: a stop that
+        needs no file, which the zygote can't see, may have come since it was ordered.
         """
         self.user = user or chosen()
         self.veil = veil or Veil()
+        self._is_halted = is_halted
         self._stop = stop
         self._live: dict[int, Child] = {}
         self._forking: dict[int, Child] = {}
@@ -209,6 +218,9 @@ class Children:
             self._live[number] = child
         if child.forked.cancelled():
             self.kill(child)
+        elif self._is_halted():
+            self.kill(child)
+            self._refused(child)
         else:
             child.forked.set_result(None)
 

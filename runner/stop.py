@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import threading
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 GRACE_S = 10.0  #: how long a delivery that has begun may take to learn its outcome after STOP
 REASON_MAX = 500  #: characters of a reason that are kept
 READ_MAX = 65_536  #: bytes of the file that are read
+GLIMPSED = "the STOP file was there for a moment"
 SIGNATURE = "-- written by `runner stop`; `runner resume` takes it away"
 
 
@@ -39,7 +41,10 @@ class Stop:
 
     path: Path
     latch: Callable[[str], None]  #: called once, at first sight, with the reason
+    appeared: Callable[[], bool] = lambda: False  #: whether the file came since the last such question
+    times: int = 0  #: how often it was engaged, this time included; counted before `reason` tells of it
     _reason: str | None = field(default=None)
+    _lock: threading.RLock = field(default_factory=threading.RLock)
 
     @property
     def reason(self) -> str | None:
@@ -48,9 +53,13 @@ class Stop:
 
     def look(self) -> bool:
         """Whether the runner is stopped; the first sight of the file latches it."""
-        if self._reason is None and (reason := sight(self.path)) is not None:
-            self.engage(reason)
-        return self._reason is not None
+        with self._lock:  # so that what one thread was told of is engaged before another looks
+            has_appeared = self.appeared()
+            if self._reason is None:
+                reason = sight(self.path) or (GLIMPSED if has_appeared else None)
+                if reason is not None:
+                    self.engage(reason)
+            return self._reason is not None
 
     def ask(self, door: Door) -> None:
         """Pass the door, or raise `StoppedError` that names it."""
@@ -61,9 +70,11 @@ class Stop:
 
     def engage(self, reason: str) -> None:
         """Stop; nothing but `release` undoes it."""
-        if self._reason is None:
-            self._reason = reason
-            self.latch(reason)
+        with self._lock:
+            if self._reason is None:
+                self.times += 1
+                self._reason = reason
+                self.latch(reason)
 
     def explain(self, reason: str) -> None:
         """Know better why it is engaged."""
@@ -72,7 +83,9 @@ class Stop:
 
     def release(self) -> None:
         """Go again, if the file is gone; else the next look engages anew."""
-        self._reason = None
+        with self._lock:
+            self.appeared()  # what came until now was told by this stop
+            self._reason = None
 
 
 def sight(path: Path) -> str | None:

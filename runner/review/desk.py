@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -167,9 +168,12 @@ class Desk:
         self._decide(draft, Resolve(was_delivered), by, carry)
 
     def halt(self, by: str, reason: str = "") -> None:
-        """Stop everything, now."""
-        write(self.stop.path, reason or f"stopped by {by}")
-        self.stop.look()
+        """Stop everything, now; where no file can be written, without one."""
+        words = reason or f"stopped by {by}"
+        with suppress(OSError):
+            write(self.stop.path, words)
+        if not self.stop.look():
+            self.stop.engage(words)
 
     def resume(self, by: str) -> bool:
         """Let the runner go again; False when it was not stopped. Raises `StoppedError` while the STOP file is there.
