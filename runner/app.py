@@ -26,8 +26,9 @@ from runner.fetch import Fetcher, Place
 from runner.heartbeat import Heartbeat
 from runner.journal import Journal
 from runner.outbox import Outbox
+from runner.purses import Purses
 from runner.review.desk import Desk
-from runner.schedule import Schedule, midnight
+from runner.schedule import Schedule
 from runner.secrecy import Veil
 from runner.stop import GRACE_S, Door, Stop, sight
 from runner.store import runs, stops
@@ -37,7 +38,6 @@ from runner.worker.sealing.user import chosen
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
     from datetime import timedelta
-    from decimal import Decimal
     from pathlib import Path
 
     from runner.catalog import Broken
@@ -165,11 +165,13 @@ class App:
         self.fetcher = Fetcher(lambda: self.stop.ask(Door.FETCH))
         if stand_ins:
             self.fetcher.find = _detour(stand_ins.destination)
+        self.purses = Purses(settings, self.store.clock)
         broker = Broker(
             self.store,
             self.stop,
             self.claude,
-            Budget(settings.daily_budget_usd, self._spent_today),
+            Budget(),
+            self.purses,
             self.fetcher,
             settings.model,
             upper_bound,
@@ -197,7 +199,7 @@ class App:
             settings.max_runs,
         )
         most = settings.gate.max_pending_total
-        self.schedule = Schedule(self.store, self.stop, settings.zone, settings.daily_budget_usd, most)
+        self.schedule = Schedule(self.store, self.stop, settings.zone, self.purses.are_spent, most)
         self.outbox = Outbox(
             self.home,
             self.store,
@@ -229,10 +231,6 @@ class App:
         if self.stand_ins:
             settings = settings.model_copy(update={"telegram_api": self.stand_ins.telegram})
         return Phone(settings, self.store, self.desk, token.get_secret_value(), others)
-
-    def _spent_today(self) -> Decimal:
-        with self.store.read() as connection:
-            return runs.spent_since(connection, midnight(self.store.clock.now(), self.settings.zone))
 
     def _kinds_of(self, task: Declared) -> Mapping[str, Kind]:
         """The kinds that a task's module knows; in a rehearsal, each draft's account says so."""

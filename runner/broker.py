@@ -6,7 +6,6 @@ import json
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import timedelta
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -14,17 +13,20 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from runner.attached import Attached
 from runner.claude.question import Answer, Question, Spent, Tool, Web
 from runner.errors import BudgetError, RunError
+from runner.purses import scopes
 from runner.reach import Domain, is_within
 from runner.stop import Door
-from runner.store import figures, pages, runs
+from runner.store import figures, pages, runs, slots
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+    from decimal import Decimal
 
     from runner.catalog import Declared
     from runner.claude.ask import Claude
     from runner.claude.budget import Budget
     from runner.fetch import Fetcher
+    from runner.purses import Purses
     from runner.stop import Stop
     from runner.store.decisions import Lesson
     from runner.store.pages import Kept
@@ -95,6 +97,7 @@ class Broker:
     stop: Stop
     claude: Claude
     budget: Budget
+    purses: Purses
     fetcher: Fetcher
     model: str  #: where the task names none
     price: Callable[[str, dict[str, Any]], Decimal | None]  #: the most that a request can cost
@@ -132,10 +135,20 @@ class Broker:
                 reserve=lambda model, request: self._reserve(session, model, request),
             )
         except BudgetError as error:
-            self._tell("budget.exceeded", session, level="warning", reason=str(error))
+            self._exceeded(session, error)
             raise
         self._keep(session, asked.position, question, answer)
         return answer.text
+
+    def _exceeded(self, session: Session, error: BudgetError) -> None:
+        """Say so; where it is the task's own budget, the task pauses and its owner is asked."""
+        task, reason = session.task.name, str(error)
+        with self.store.change() as tx:
+            event = "budget.exceeded"
+            if error.pauses and task not in slots.paused(tx.connection):
+                slots.pause(tx, task, "its budget")
+                event = "budget.paused"
+            tx.tell(event, level="warning", run=session.run, task=task, reason=reason)
 
     def _question(self, session: Session, asked: Asked) -> Question:
         learnt = session.lessons if session.task.limits.learns else ""
@@ -198,18 +211,20 @@ class Broker:
                 tokens,
                 spent.cost_usd,
                 is_lower_bound=spent.is_lower_bound,
+                label=session.task.limits.label,
+                cached=(spent.cache_read_tokens, spent.cache_write_tokens),
+                saved=spent.saved_usd,
             )
             if spent.web:
                 tx.tell("claude.searched", run=session.run, task=session.task.name, web=list(spent.web))
+            self.purses.warn(tx, session.task)
 
     @contextmanager
     def _reserve(self, session: Session, model: str, request: dict[str, Any]) -> Iterator[None]:
         with self.store.read() as connection:
-            spent, _, _ = runs.bill(connection, session.run)
-        limit = Decimal(str(session.task.limits.budget))
-        with self.budget.reserve(
-            session.run, limit=limit, spent=spent, bound=self.price(model, request), model=model
-        ):
+            purses = self.purses.of_run(connection, session.run, session.task)
+        within, bound = scopes(session.run, session.task), self.price(model, request)
+        with self.budget.reserve(purses, within, bound=bound, model=model):
             yield
 
     async def _fetch(self, session: Session, url: str) -> dict[str, Any]:

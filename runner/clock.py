@@ -27,6 +27,16 @@ def parse(text: str) -> datetime:
     return datetime.fromisoformat(text)
 
 
+def midnight(now: datetime, zone: ZoneInfo) -> datetime:
+    """When the day began in that zone."""
+    return now.astimezone(zone).replace(hour=0, minute=0, second=0, microsecond=0).astimezone(UTC)
+
+
+def first_of_month(now: datetime, zone: ZoneInfo) -> datetime:
+    """When the month began in that zone."""
+    return midnight(now.astimezone(zone).replace(day=1), zone)
+
+
 def zone(name: str) -> ZoneInfo:
     """The time zone of that IANA name; raises ``KeyError`` or ``ValueError`` when there is none."""
     return ZoneInfo(name)

@@ -93,6 +93,10 @@ class TransientClaudeError(ClaudeError):
 class BudgetError(ClaudeError):
     """A budget doesn't allow this call."""
 
+    def __init__(self, message: str = "", *, pauses: bool = False) -> None:
+        super().__init__(message)
+        self.pauses = pauses  #: the task's own budget, or its label's, is used up: it is to pause
+
 
 class FetchError(RunError):
     """A page was not fetched."""

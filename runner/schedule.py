@@ -23,9 +23,10 @@ from runner.store import runs, slots, stops, waiting
 from runner.store.store import new_id
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
-    from decimal import Decimal
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from zoneinfo import ZoneInfo
+
+    from sqlalchemy import Connection
 
     from runner.catalog import Declared
     from runner.declare import Trigger
@@ -57,7 +58,7 @@ class Schedule:
     store: Store
     stop: Stop
     zone: ZoneInfo
-    daily_budget: Decimal | None = None  #: USD; no run starts once it is spent
+    is_spent: Callable[[Connection, Declared], bool] | None = None  #: whether a budget leaves a task nothing
     max_pending: int = 0  #: no run starts while so many drafts of all tasks wait; zero means no bound
     _tasks: dict[str, Declared] = field(default_factory=dict)
     _woken: set[str] = field(default_factory=set)
@@ -184,7 +185,7 @@ class _Doors:
         self.is_stopped = _is_shut(schedule.stop) or stops.latched(tx.connection) is not None
         self.released = stops.last_release(tx.connection)
         self.paused = slots.paused(tx.connection)
-        self.budget = schedule.daily_budget
+        self.is_spent = schedule.is_spent
         self.max_pending = schedule.max_pending
         self.zone = schedule.zone
 
@@ -225,10 +226,10 @@ class _Doors:
             return "skipped: max_pending"
         if self.max_pending and waiting.adds_to_pile(connection, task.name, self.max_pending):
             return "skipped: max_pending_total"
-        if self.budget is None:
-            return ""
-        spent = runs.spent_since(connection, midnight(self.tx.now, self.zone))
-        return "skipped: budget" if spent >= self.budget else ""
+        # a task that may spend nothing needs nothing to be left
+        if limits.budget and self.is_spent is not None and self.is_spent(connection, task):
+            return "skipped: budget"
+        return ""
 
     def _start(self, task: Declared, slot: datetime) -> None:
         run = new_id()
@@ -281,11 +282,6 @@ def jitter(task: Declared, slot: datetime) -> timedelta:
     """How long the start of a slot is put off: the same for the same slot, whatever restarts."""
     longest = max((trigger.jitter for trigger in task.triggers), default=timedelta(0))
     return longest * random.Random(f"{task.name} {stamp(slot)}").random()  # noqa: S311 - no secret
-
-
-def midnight(now: datetime, zone: ZoneInfo) -> datetime:
-    """When the owner's day began."""
-    return now.astimezone(zone).replace(hour=0, minute=0, second=0, microsecond=0).astimezone(UTC)
 
 
 def _times(task: Declared | None) -> object:

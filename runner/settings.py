@@ -75,6 +75,20 @@ class Gate(_Table):
     )  #: no new run while so many drafts wait; zero means no bound
 
 
+class Allowance(_Table):
+    """What somebody may spend on Claude, in USD; None is no bound."""
+
+    day: Decimal | None = Field(default=None, ge=0)
+    month: Decimal | None = Field(default=None, ge=0)
+
+
+class Budgets(_Table):
+    """What single tasks may spend, and those of one label together."""
+
+    tasks: dict[str, Allowance] = Field(default_factory=dict)  #: by the task's name
+    labels: dict[str, Allowance] = Field(default_factory=dict)  #: by the word in its label=
+
+
 class KindRule(BaseModel):
     """What the owner asks for a kind beyond the ordinary, and all that the kind itself asks of the owner."""
 
@@ -98,6 +112,7 @@ class Settings(BaseSettings):
     timezone: str = Field(default="", validate_default=True)  #: the owner's zone; empty is the machine's
     model: str = "claude-sonnet-5-5"  #: of Claude, where a task names none
     daily_budget_usd: Decimal | None = Field(default=None, ge=0)  #: for all tasks together; None is no bound
+    monthly_budget_usd: Decimal | None = Field(default=None, ge=0)  #: likewise
     max_runs: int = Field(default=32, ge=1)  #: runs under way at the same time
     max_claude_calls: int = Field(default=4, ge=1)  #: calls to Claude at the same time
     task_user: str = ""  #: whom tasks run as where the runner is root; empty: a user that is nobody's
@@ -109,6 +124,7 @@ class Settings(BaseSettings):
     telegram: Phone = Phone()
     heartbeat: Heartbeat = Heartbeat()
     gate: Gate = Gate()
+    budgets: Budgets = Budgets()
     reviewers: dict[str, Reviewer] = Field(default_factory=dict)  #: by name
     kinds: dict[str, KindRule] = Field(default_factory=dict)  #: by the kind's name
 
@@ -127,7 +143,12 @@ class Settings(BaseSettings):
         return found, env_settings, dotenv_settings, init_settings
 
     @field_validator(
-        "anthropic_api_key", "anthropic_base_url", "daily_budget_usd", "telegram_token", mode="before"
+        "anthropic_api_key",
+        "anthropic_base_url",
+        "daily_budget_usd",
+        "monthly_budget_usd",
+        "telegram_token",
+        mode="before",
     )
     @classmethod
     def _unset(cls, value: Any) -> Any:

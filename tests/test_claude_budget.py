@@ -1,24 +1,57 @@
 """The budgets: what fits begins, and nothing overshoots, however many calls are open."""
 
 from contextlib import AbstractContextManager, ExitStack
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.claude.budget import Budget
+from runner.claude.budget import Budget, Purse
 from runner.errors import BudgetError
 
 USD = Decimal
 
 
-def budget(daily: str | None = None, spent_today: str = "0") -> Budget:
-    return Budget(None if daily is None else USD(daily), lambda: USD(spent_today))
+class Kept:
+    """The budgets under test, and the limits that their owner set."""
+
+    def __init__(self, daily: str | None = None, spent_today: str = "0") -> None:
+        self.daily, self.spent_today = daily, spent_today
+        self.budget = Budget()
+
+    def purses(self, run: str, limit: str | None, spent: str) -> list[Purse]:
+        found = []
+        if self.daily is not None:
+            found.append(a_purse("all", "the day's budget", self.daily, self.spent_today))
+        if limit is not None:
+            found.append(a_purse(f"run {run}", "the run's budget", limit, spent))
+        return found
+
+    def in_flight(self) -> Decimal:
+        return self.budget.in_flight()
+
+
+def a_purse(scope: str, words: str, limit: str, spent: str, *, is_own: bool = False) -> Purse:
+    where = {"all": "RUNNER_DAILY_BUDGET_USD"}.get(scope, "budget= in its task")
+    return Purse(
+        scope=scope,
+        words=words,
+        where=where,
+        remedy="raise it",
+        limit=USD(limit),
+        spent=USD(spent),
+        is_own=is_own,
+    )
+
+
+def budget(daily: str | None = None, spent_today: str = "0") -> Kept:
+    return Kept(daily, spent_today)
 
 
 def reserve(  # noqa: PLR0913 - each a word of the budget
-    kept: Budget,
+    kept: Kept,
     bound: str | None = "0.01",
     *,
     run: str = "r1",
@@ -26,10 +59,9 @@ def reserve(  # noqa: PLR0913 - each a word of the budget
     spent: str = "0",
     model: str = "claude-fable-5-2",
 ) -> AbstractContextManager[None]:
-    return kept.reserve(
-        run,
-        limit=None if limit is None else USD(limit),
-        spent=USD(spent),
+    return kept.budget.reserve(
+        kept.purses(run, limit, spent),
+        frozenset({"all", f"run {run}"}),
         bound=None if bound is None else USD(bound),
         model=model,
     )
@@ -104,8 +136,7 @@ def test_small_amounts_are_not_rounded_away() -> None:
 
 @given(st.lists(st.tuples(st.booleans(), st.integers(0, 40)), max_size=40))
 def test_spent_and_in_flight_never_exceed_the_day(steps: list[tuple[bool, int]]) -> None:
-    spent = [USD(0)]
-    kept = Budget(USD(100), lambda: spent[0])
+    kept = budget("100")
     open_calls: list[tuple[AbstractContextManager[None], int]] = []
     for begins, amount in steps:
         if begins:
@@ -117,6 +148,34 @@ def test_spent_and_in_flight_never_exceed_the_day(steps: list[tuple[bool, int]])
             open_calls.append((call, amount))
         elif open_calls:
             call, bound = open_calls.pop()
-            spent[0] += bound
+            kept.spent_today = str(USD(kept.spent_today) + bound)
             call.__exit__(None, None, None)
-        assert spent[0] + kept.in_flight() <= 100
+        assert USD(kept.spent_today) + kept.in_flight() <= 100
+
+
+@pytest.mark.parametrize(
+    ("spent", "in_flight", "pauses"), [("0.09", "0", True), ("0.05", "0.04", False), ("0.05", "0", None)]
+)
+def test_only_what_is_spent_pauses_a_task_and_not_what_may_yet_cost_less(
+    spent: str, in_flight: str, *, pauses: bool | None
+) -> None:
+    kept = Budget()
+    purse = a_purse("task note", "the day's budget of task note", "0.10", spent, is_own=True)
+    within = frozenset({"task note"})
+    with kept.reserve([], within, bound=USD(in_flight), model="m"):
+        if pauses is None:
+            with kept.reserve([purse], within, bound=USD("0.02"), model="m"):
+                return
+        with pytest.raises(BudgetError) as caught:  # noqa: SIM117
+            with kept.reserve([purse], within, bound=USD("0.02"), model="m"):
+                pass
+    assert caught.value.pauses is pauses
+
+
+def test_what_waits_in_batches_counts_as_in_flight() -> None:
+    purse = a_purse("all", "the day's budget", "0.10", "0.05")
+    with (
+        pytest.raises(BudgetError, match=r"\$0\.04 in flight"),
+        Budget().reserve([replace(purse, waiting=USD("0.04"))], frozenset(), bound=USD("0.02"), model="m"),
+    ):
+        pass

@@ -15,10 +15,13 @@ from hypothesis import strategies as st
 from test_store import put
 
 from runner.catalog import Declared
+from runner.clock import midnight
 from runner.declare import Limits, at, cron, every
 from runner.due import due, upcoming
 from runner.gate import State
-from runner.schedule import Schedule, jitter, midnight
+from runner.purses import Purses
+from runner.schedule import Schedule, jitter
+from runner.settings import load
 from runner.stop import Stop
 from runner.store import drafts, runs, slots, stops
 from runner.store.store import Store
@@ -160,7 +163,9 @@ async def test_a_paused_task_skips_and_does_not_catch_up(
 async def test_a_day_whose_budget_is_spent_starts_nothing_more(
     store: Store, clock: HandClock, tmp_path: Path
 ) -> None:
-    async with schedule(store, tmp_path, task(every(minutes=1)), daily_budget=Decimal(1)) as kept:
+    purses = Purses(load(tmp_path).model_copy(update={"daily_budget_usd": Decimal(1)}), clock)
+    free = task(every(minutes=1), name="free", budget=0)
+    async with schedule(store, tmp_path, task(every(minutes=1)), free, is_spent=purses.are_spent) as kept:
         with store.change() as tx:
             runs.spent(tx, "r0", "greet", "m", (1, 1), Decimal(1), is_lower_bound=False)
         clock.move(minutes=1)
@@ -168,6 +173,7 @@ async def test_a_day_whose_budget_is_spent_starts_nothing_more(
         clock.move(days=1)
         settle(kept)
         assert [outcome for *_, outcome in outcomes(store)][0::2] == ["skipped: budget", "run"]
+        assert outcomes(store, "free")[0] == ("09:01:00", 1, "run")  # it spends nothing
 
 
 async def test_slots_missed_while_stopped_are_recorded_and_never_caught_up(

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from runner.claude.price import cost
+from runner.claude.price import cost, uncached
 from runner.claude.question import Answer, Question, Spent
 from runner.claude.web import Searching, answered, deeds
 from runner.clock import Clock
@@ -288,18 +288,23 @@ class _Heard:
         """What this came to as far as it was heard."""
         usage = self._message.usage.to_dict(mode="json") if self._message else {}
         tokens = {name: value for name, value in usage.items() if isinstance(value, int)}
-        model = self._message.model if self._message else self._model
         counted = {"input_tokens": 0, "output_tokens": 0, **usage}
-        price = cost(model, counted)
+        model = answered = self._message.model if self._message else self._model
+        if (
+            price := cost(model, counted)
+        ) is None:  # a name that the list doesn't know, of a model that it does
+            price, model = cost(self._model, counted), self._model
+        plain = uncached(model, counted)
         return Spent(
-            model=model,
+            model=answered,
             input_tokens=tokens.get("input_tokens", 0),
             output_tokens=tokens.get("output_tokens", 0),
             cache_read_tokens=tokens.get("cache_read_input_tokens", 0),
             cache_write_tokens=tokens.get("cache_creation_input_tokens", 0),
-            cost_usd=cost(self._model, counted) if price is None else price,
+            cost_usd=price,
             is_lower_bound=not self._is_whole,
             web=deeds(self._message.content) if self._message else (),
+            saved_usd=None if price is None or plain is None else plain - price,
         )
 
 

@@ -24,6 +24,14 @@ def cost(model: str, usage: Mapping[str, Any]) -> Decimal | None:
         return None
 
 
+def uncached(model: str, usage: Mapping[str, Any]) -> Decimal | None:
+    """What the same tokens would have cost asked directly and without a cache; None when the price is unknown."""
+    names = ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
+    prompt = sum(int(usage.get(name) or 0) for name in names)
+    plain = {"input_tokens": prompt, "output_tokens": int(usage.get("output_tokens") or 0)}
+    return cost(model, plain | {name: usage[name] for name in ("server_tool_use",) if usage.get(name)})
+
+
 def upper_bound(model: str, request: Mapping[str, Any]) -> Decimal | None:
     """What one exchange can't cost more than, in USD; None when the model's price is unknown.
 

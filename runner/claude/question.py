@@ -98,3 +98,4 @@ class Spent:
     cost_usd: Decimal | None  #: None when the model's price is unknown
     is_lower_bound: bool  #: the exchange broke off, so it may have cost more
     web: tuple[dict[str, str], ...] = ()  #: what Claude searched for and fetched, in order
+    saved_usd: Decimal | None = None  #: against the same tokens asked directly and uncached; None: not known

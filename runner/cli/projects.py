@@ -21,6 +21,7 @@ TOML = """\
 # Secrets don't go here: ANTHROPIC_API_KEY belongs into the environment or into .env.
 
 daily_budget_usd = 1.00        # what all tasks together may spend on Claude in a day; no call begins past it
+# monthly_budget_usd = 20      # likewise in a month; one task's or label's own: docs/costs.md
 # timezone = "Europe/Berlin"   # yours; the machine's when this is left out
 # model = "claude-sonnet-5-5"  # for tasks that name none
 # task_user = "studio-tasks"   # whom tasks run as, should the runner be root
@@ -61,15 +62,28 @@ def check(*, wants_json: bool) -> int:
         for each in found.broken.values()
     ]
 
+    unmet = list(_unmet(known, found))
+
     def otherwise() -> None:
-        for each in found.broken.values():
-            click.echo(visible(str(each)))
-        for words in (*_unset(known, found), *_reaches(found)):
+        for words in (*map(str, found.broken.values()), *unmet, *_unset(known, found), *_reaches(found)):
             click.echo(visible(words))
         click.echo(f"{len(found.tasks)} tasks are sound, {len(broken)} modules are broken")
 
-    show({"tasks": sorted(found.tasks), "broken": broken}, wants_json=wants_json, otherwise=otherwise)
-    return 1 if broken else 0
+    whole = {"tasks": sorted(found.tasks), "broken": broken, "budgets": unmet}
+    show(whole, wants_json=wants_json, otherwise=otherwise)
+    return 1 if broken or unmet else 0
+
+
+def _unmet(known: Settings, found: Catalog) -> Iterator[str]:
+    """Budgets of nobody: a misspelt one would bound nothing."""
+    labels = {task.limits.label for task in found.tasks.values()} - {""}
+    for place, names, there in (
+        ("tasks", known.budgets.tasks, set(found.tasks)),
+        ("labels", known.budgets.labels, labels),
+    ):
+        for name in names:
+            if name not in there and not found.broken:
+                yield f"runner.toml: [budgets.{place}.{name}] bounds nothing; there are {', '.join(sorted(there)) or 'none'}"
 
 
 def _unset(known: Settings, found: Catalog) -> Iterator[str]:

@@ -16,11 +16,12 @@ from runner.store.schema import (
     meta,
     posts,
     updates,
+    warnings,
     yeses,
 )
 
 PHONE = (updates, cards, posts, buttons, asks, yeses)  #: the tables of step 2
-LATER = (*PHONE, attachments, pages, questions)  #: those that the first version did not have
+LATER = (*PHONE, attachments, pages, questions, warnings)  #: those that the first version did not have
 
 
 def _create(connection: Connection) -> None:
@@ -44,6 +45,14 @@ def _add_pages_and_questions(connection: Connection) -> None:
     METADATA.create_all(connection, tables=[pages, questions])
 
 
+def _add_money(connection: Connection) -> None:
+    METADATA.create_all(connection, tables=[warnings])
+    _add_column(connection, "spending", "label TEXT NOT NULL DEFAULT ''")
+    _add_column(connection, "spending", "cache_read_tokens INTEGER NOT NULL DEFAULT 0")
+    _add_column(connection, "spending", "cache_write_tokens INTEGER NOT NULL DEFAULT 0")
+    _add_column(connection, "spending", "saved_nano_usd INTEGER")
+
+
 def _add_column(connection: Connection, table: str, column: str) -> None:
     """A column that a table of an earlier step lacks; a table that was made today has it."""
     known = {each["name"] for each in inspect(connection).get_columns(table)}
@@ -62,6 +71,7 @@ MIGRATIONS: tuple[Callable[[Connection], None], ...] = (
     _add_attachments,
     _add_reminders,
     _add_pages_and_questions,
+    _add_money,
 )
 
 

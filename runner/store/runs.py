@@ -227,8 +227,14 @@ def spent(
     cost: Decimal | None,
     *,
     is_lower_bound: bool,
+    label: str = "",
+    cached: tuple[int, int] = (0, 0),
+    saved: Decimal | None = None,
 ) -> None:
-    """Put money on record; a cost of None is a price nobody knows."""
+    """Put money on record; a cost of None is a price nobody knows.
+
+    `tokens` are those in and out; `cached` those of the first that were read from the cache, and written to it.
+    """
     tx.connection.execute(
         insert(spending).values(
             at=stamp(tx.now),
@@ -239,6 +245,10 @@ def spent(
             output_tokens=tokens[1],
             cost_nano_usd=None if cost is None else int(cost * NANO),
             is_lower_bound=is_lower_bound,
+            label=label,
+            cache_read_tokens=cached[0],
+            cache_write_tokens=cached[1],
+            saved_nano_usd=None if saved is None else int(saved * NANO),
         )
     )
 

@@ -95,6 +95,10 @@ spending = Table(
     Column("output_tokens", Integer, nullable=False),
     Column("cost_nano_usd", Integer),  #: NULL: the model's price is not known
     Column("is_lower_bound", Integer, nullable=False),  #: the answer broke off before its bill came
+    Column("label", Text, nullable=False, server_default=""),
+    Column("cache_read_tokens", Integer, nullable=False, server_default="0"),  #: of the input tokens
+    Column("cache_write_tokens", Integer, nullable=False, server_default="0"),  #: likewise
+    Column("saved_nano_usd", Integer),  #: by cache and batch, which may be less than nothing; NULL: not known
 )
 Index("spending_by_day", spending.c.at)
 Index("spending_by_run", spending.c.run)
@@ -281,4 +285,13 @@ attachments = Table(
     METADATA,
     Column("sha256", Text, primary_key=True),
     Column("content", LargeBinary, nullable=False),
+)
+
+warnings = Table(
+    "warnings",
+    METADATA,
+    Column("purse", Text, nullable=False),  #: whose budget was nearly spent: "all", "task NAME", "label WORD"
+    Column("period", Text, nullable=False),  #: the day or the month
+    Column("at", Text, nullable=False),
+    PrimaryKeyConstraint("purse", "period"),
 )

@@ -51,6 +51,8 @@ _SENTENCES: dict[str, str] = {
     "alert.raised": "{task}: {text}{asks}",
     "question.answered": "{task}: {by} answered question {question}: {answer}",
     "budget.exceeded": "{task}: {reason}",
+    "budget.near": "{task}: {reason}",
+    "budget.paused": "{task} paused itself: {reason}. Once you have, or in its next day or month: runner unpause {task}",
     "telegram.frozen": "decisions by Telegram are frozen: {reason}",
     "telegram.thawed": "decisions by Telegram are taken again",
     "telegram.stranger": "person {person} wrote to the bot in chat {chat} and got no answer: not listed, or not there",

@@ -38,6 +38,8 @@ PLAINLY = {
     "draft.waiting": "⏳ {task}: draft {draft} waits since {since} and expires {expires}. /pending shows it.",
     "heartbeat.missed": "⚠ The dead man's switch was not asked: {reason}",
     "heartbeat.resumed": "The dead man's switch is asked again.",
+    "budget.near": "💰 {reason}.",
+    "budget.paused": "⏸ {task} paused itself: {reason}. Once you have, or in its next day or month: /unpause {task}",
     "delivery.uncertain": "❓ {task}: draft {draft} may have been delivered or not: {reason}. Its card has a way on.",
 }
 #: troubles that fold: what is told, and of what they are one
