@@ -70,6 +70,7 @@ class Asked(_Strict):
     effort: str | None
     tools: list[AskedTool]
     web: AskedWeb | None = None
+    cache: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,10 +153,11 @@ class Broker:
 
     def _question(self, session: Session, asked: Asked) -> Question:
         learnt = session.lessons if session.task.limits.learns else ""
-        system = "\n\n".join(part for part in (asked.system, learnt) if part) or None
         return Question(
             prompt=asked.prompt,
-            system=system,
+            system=asked.system,
+            learnt=learnt or None,
+            cache=asked.cache,
             schema=asked.schema_,
             model=asked.model or self.model,
             max_tokens=asked.max_tokens,

@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from runner.claude import caching
 from runner.claude.price import cost, uncached
 from runner.claude.question import Answer, Question, Spent
 from runner.claude.web import Searching, answered, deeds
@@ -188,7 +189,8 @@ class _Conversation:
     def request(self) -> dict[str, Any]:
         """What the API is told next."""
         tools = [*self._told.get("tools", []), *self._searching.tools()]
-        return {**self._told, "messages": list(self._messages), **({"tools": tools} if tools else {})}
+        whole = {**self._told, "messages": list(self._messages), **({"tools": tools} if tools else {})}
+        return caching.marked(self.question, whole)
 
     def pay(self, bill: Spent) -> None:
         """Put what an exchange cost on record."""
@@ -316,8 +318,8 @@ def _is_key(text: str) -> bool:
 def _told(question: Question) -> dict[str, Any]:
     """The request without its messages, which grow."""
     told: dict[str, Any] = {"model": question.model, "max_tokens": question.max_tokens}
-    if question.system is not None:
-        told["system"] = question.system
+    if (system := caching.system(question)) is not None:
+        told["system"] = system
     if config := _output_config(question):
         told["output_config"] = config
     if question.tools:

@@ -28,6 +28,10 @@ class Web:
     max_uses: int  #: searches, and likewise fetches
 
 
+#: fields that came later, with what they are where a question does without: it is what it always was
+_LATER: dict[str, Any] = {"web": None, "learnt": None, "cache": True}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
     """All that Claude is told in one call of `run.claude`."""
@@ -41,6 +45,8 @@ class Question:
     tools: tuple[Tool, ...] = ()
     web: Web | None = None  #: where Claude may search and fetch; None: nowhere
     turns: tuple[dict[str, Any], ...] = ()  #: messages after the prompt, as in a revision
+    learnt: str | None = None  #: what past decisions teach; told after `system`
+    cache: bool = True  #: the API may keep what repeats
 
     @property
     def messages(self) -> list[dict[str, Any]]:
@@ -58,11 +64,10 @@ class Question:
 
     def as_json(self) -> dict[str, Any]:
         """This question as plain JSON; `from_json` reads it back."""
-        plain = asdict(self)
-        web = plain.pop("web")
-        if web is not None:  # a question that does without it is what it always was
-            plain["web"] = {**web, "domains": list(web["domains"])}
-        return {**plain, "tools": [asdict(tool) for tool in self.tools], "turns": list(self.turns)}
+        plain = {**asdict(self), "turns": list(self.turns), "tools": [asdict(tool) for tool in self.tools]}
+        if self.web is not None:
+            plain["web"] = {**asdict(self.web), "domains": list(self.web.domains)}
+        return {name: value for name, value in plain.items() if _LATER.get(name, ...) != value}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "Question":

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from runner.rehearsal import web
+from runner.rehearsal.cache import Cache, tokens
 from runner.rehearsal.fill import fill
 from runner.rehearsal.http import Ledger, Reply, Request, Server
 from runner.rehearsal.words import Brief, prose
@@ -108,6 +109,7 @@ class Garbles:
 
 Break = MidStreamError | Stalls | Drops | EndsEarly | Garbles
 Step = Says | Calls | Fails | Break
+Said = tuple[dict[str, Any], Says | Calls]  # a message, and what it says
 
 
 class StandInClaude(Server):
@@ -117,6 +119,7 @@ class StandInClaude(Server):
         super().__init__(self._answer, port=port)
         self.pace = pace
         self.requests: Ledger[dict[str, Any]] = Ledger()  #: what was asked of /v1/messages, in order
+        self.cache = Cache()
         self._hung_up: Ledger[dict[str, Any]] = Ledger()
         self._script: deque[Step] = deque()
 
@@ -145,7 +148,7 @@ class StandInClaude(Server):
         elif fault := _fault(request):
             await _fail(reply, fault)
         else:
-            await reply.send_json({"input_tokens": _tokens(request.body.decode())})
+            await reply.send_json({"input_tokens": tokens(request.body.decode())})
 
     async def _message(self, request: Request, reply: Reply) -> None:
         if fault := _fault(request):
@@ -160,14 +163,13 @@ class StandInClaude(Server):
             elif asked.get("stream"):
                 await self._stream(asked, step, reply)
             else:
-                await _whole(asked, step, reply, number=len(self.requests))
+                await _whole(self._envelope(asked, step), step, reply)
         except ConnectionError:
             await self._hung_up.note(asked)
             raise
 
     async def _stream(self, asked: dict[str, Any], step: Says | Calls | Break, reply: Reply) -> None:
-        said = step if isinstance(step, Says | Calls) else _own_answer(asked)
-        message = _envelope(asked, said, number=len(self.requests))
+        message, said = self._envelope(asked, step)
         await reply.start(200, {"content-type": "text/event-stream", "cache-control": "no-cache"})
         for event in _opening(message, said):
             await reply.piece(_sse(event))
@@ -183,6 +185,11 @@ class StandInClaude(Server):
         for event in _closing(message):
             await reply.piece(_sse(event))
         await reply.finish()
+
+    def _envelope(self, asked: dict[str, Any], step: Says | Calls | Break) -> Said:
+        """The whole message, as an answer without a stream carries it, and what it says."""
+        said = step if isinstance(step, Says | Calls) else _own_answer(asked)
+        return _message(asked, said, self.cache.usage(asked), number=len(self.requests)), said
 
 
 async def _break_off(step: Break, reply: Reply) -> None:
@@ -201,13 +208,12 @@ async def _break_off(step: Break, reply: Reply) -> None:
     await reply.finish()
 
 
-async def _whole(asked: dict[str, Any], step: Says | Calls | Break, reply: Reply, *, number: int) -> None:
+async def _whole(answer: Said, step: Says | Calls | Break, reply: Reply) -> None:
     """Answer a request that wants no stream; a break then breaks the one body there is."""
     if isinstance(step, MidStreamError):
         await _fail(reply, Fails(529, message="Overloaded"))
         return
-    said = step if isinstance(step, Says | Calls) else _own_answer(asked)
-    message = _envelope(asked, said, number=number)
+    message, _ = answer
     if isinstance(step, Says | Calls):
         await reply.send_json(message)
         return
@@ -270,8 +276,9 @@ def _block(said: Says | Calls, number: int) -> dict[str, Any]:
     return {"type": "text", "text": _words(said), "citations": None}
 
 
-def _envelope(asked: dict[str, Any], said: Says | Calls, *, number: int) -> dict[str, Any]:
-    """The whole message, as an answer without a stream carries it."""
+def _message(
+    asked: dict[str, Any], said: Says | Calls, usage: dict[str, Any], *, number: int
+) -> dict[str, Any]:
     looked = [] if isinstance(said, Calls) else web.blocks(asked, said.looks, number)
     return {
         "id": f"msg_rehearsal_{number:04}",
@@ -281,13 +288,7 @@ def _envelope(asked: dict[str, Any], said: Says | Calls, *, number: int) -> dict
         "content": looked if looked and not _words(said) else [*looked, _block(said, number)],
         "stop_reason": "tool_use" if isinstance(said, Calls) else said.stop_reason,
         "stop_sequence": None,
-        "usage": {
-            "input_tokens": _tokens(json.dumps(asked)),
-            "output_tokens": _tokens(_words(said)),
-            "cache_creation_input_tokens": 0,
-            "cache_read_input_tokens": 0,
-            **web.usage(looked),
-        },
+        "usage": {**usage, "output_tokens": tokens(_words(said)), **web.usage(looked)},
     }
 
 
@@ -335,7 +336,3 @@ def _closing(message: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 def _sse(event: dict[str, Any]) -> str:
     return f"event: {event['type']}\ndata: {json.dumps(event, ensure_ascii=False)}\n\n"
-
-
-def _tokens(text: str) -> int:
-    return len(text) // 4

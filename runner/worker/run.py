@@ -72,6 +72,7 @@ class Run:
         effort: str | None = None,
         tools: Sequence[Callable[..., Any]] = (),
         web: Web | None = None,
+        cache: bool = True,
     ) -> str: ...
 
     @overload
@@ -87,6 +88,7 @@ class Run:
         effort: str | None = None,
         tools: Sequence[Callable[..., Any]] = (),
         web: Web | None = None,
+        cache: bool = True,
     ) -> M: ...
 
     async def claude(  # noqa: PLR0913 - each is a thing a task may want to say
@@ -101,12 +103,15 @@ class Run:
         effort: str | None = None,
         tools: Sequence[Callable[..., Any]] = (),
         web: Web | None = None,
+        cache: bool = True,
     ) -> Any:
         """Ask Claude: a text, or an instance of the pydantic model given as `returns` (a draft kind is one).
 
         `given` are fields of that model which Claude is not asked for: they are the task's to say, as the address of
         a webhook is. `model` None is the runner's; `max_tokens` bounds the answer; `tools` are functions of the task's
-        own, called here; `web` lets Claude search and fetch, None not. A truncated, refused or broken answer is a `ClaudeError`, never a draft.
+        own, called here; `web` lets Claude search and fetch, None not. `cache` False keeps the API from remembering a
+        long `system` for five minutes, which pays off only if it is asked again by then. A truncated, refused or
+        broken answer is a `ClaudeError`, never a draft.
         """
         given = TypeAdapter(dict[str, Any]).dump_python(dict(given or {}), mode="json")
         position = next(self._positions)
@@ -121,6 +126,7 @@ class Run:
             effort=effort,
             tools=self._tools.offer(tools),
             web={"domains": list(web.domains), "max_uses": web.max_uses} if web else None,
+            cache=cache,
         )
         if returns is str:
             return text
