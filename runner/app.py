@@ -15,6 +15,7 @@ from runner.broker import Broker
 from runner.catalog import Catalog, Declared, News, built_ins
 from runner.children import Children
 from runner.claude.ask import Claude
+from runner.claude.batch import Batches
 from runner.claude.budget import Budget
 from runner.claude.price import upper_bound
 from runner.demand import submit
@@ -26,6 +27,7 @@ from runner.fetch import Fetcher, Place
 from runner.heartbeat import Heartbeat
 from runner.journal import Journal
 from runner.outbox import Outbox
+from runner.patience import Patience
 from runner.purses import Purses
 from runner.review.desk import Desk
 from runner.schedule import Schedule
@@ -50,6 +52,7 @@ KEPT = 100_000  #: events that stay in the store once they are in the journal
 PATIENCE_S = 1.0  #: with a command that is writing the journal when the runner starts
 LOOK_S = 1.0  #: how often the store is looked at where no tap comes
 REHEARSED_AGAIN_S = 0.5  #: before a second attempt in a rehearsal, which nobody should wait for
+REHEARSED_LOOK_S = 0.05  #: between two looks at a batch, likewise
 REHEARSAL = "rehearsal"  #: the account that every draft of a rehearsal names
 
 
@@ -166,17 +169,21 @@ class App:
         if stand_ins:
             self.fetcher.find = _detour(stand_ins.destination)
         self.purses = Purses(settings, self.store.clock)
+        budget, say = Budget(), self.diagnostics.say
+        api = Batches(self.claude)
+        look_s = REHEARSED_LOOK_S if stand_ins else settings.batch_look_s
+        self.patience = Patience(self.store, self.stop, api, budget, self.purses, upper_bound, say, look_s)
         broker = Broker(
             self.store,
             self.stop,
             self.claude,
-            Budget(),
+            budget,
             self.purses,
+            self.patience,
             self.fetcher,
             settings.model,
             upper_bound,
         )
-        say = self.diagnostics.say
         self.executor = Executor(
             self.home,
             self.store,
@@ -274,6 +281,7 @@ class App:
                     runs.interrupted(tx, row.id)
                 else:
                     runs.finish(tx, row.id, "interrupted", "the runner ended while it was under way")
+        self.patience.recover()
         self.outbox.recover()
 
     async def _watch(self) -> None:
@@ -282,6 +290,7 @@ class App:
             group.create_task(self._watch_folder())
             group.create_task(self._watch_store())
             group.create_task(notify.keep_alive())
+            group.create_task(self._see_to_batches())
             if self._is_scheduled and self.stand_ins is None:
                 group.create_task(self._heartbeat().work())
 
@@ -310,6 +319,12 @@ class App:
                 async with aclosing(self.catalog.watch()) as changes:
                     async for news in changes:
                         self._take(news)
+            await asyncio.sleep(LOOK_S)
+
+    async def _see_to_batches(self) -> None:
+        while True:
+            with self._surviving("batches could not be seen to"):
+                await self.patience.work()
             await asyncio.sleep(LOOK_S)
 
     async def _watch_store(self) -> None:
@@ -379,6 +394,7 @@ class App:
         try:
             self._follow_latch()
             self._begin_what_may()
+            self.patience.tap()
             if self.phone is not None:
                 self.phone.look()
         except StoreError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import timedelta
@@ -13,23 +14,25 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from runner.attached import Attached
 from runner.claude.question import Answer, Question, Spent, Tool, Web
 from runner.errors import BudgetError, RunError
+from runner.ledger import Asker, keep, pay
 from runner.purses import scopes
 from runner.reach import Domain, is_within
 from runner.stop import Door
-from runner.store import figures, pages, runs, slots
+from runner.store import batches, figures, pages, runs, slots
+from runner.store.pages import Kept
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
     from decimal import Decimal
 
     from runner.catalog import Declared
     from runner.claude.ask import Claude
     from runner.claude.budget import Budget
     from runner.fetch import Fetcher
+    from runner.patience import Patience
     from runner.purses import Purses
     from runner.stop import Stop
     from runner.store.decisions import Lesson
-    from runner.store.pages import Kept
     from runner.store.store import Store
 
 OUTPUT_MAX = 64_000  #: tokens of one answer
@@ -88,6 +91,12 @@ class Session:
     pages: dict[str, Kept] = field(default_factory=dict)  #: that this one got, by what it asked for
     call_tool: Callable[[str, dict[str, Any]], Awaitable[tuple[str, bool]]]
     attached: Attached = field(default_factory=Attached)  #: the files it handed over
+    asked: Counter[str] = field(default_factory=Counter)  #: how often it asked for the same, beside Claude
+
+    @property
+    def asker(self) -> Asker:
+        """Who pays."""
+        return Asker(self.run, self.task.name, self.task.limits.label)
 
 
 @dataclass(slots=True)
@@ -99,6 +108,7 @@ class Broker:
     claude: Claude
     budget: Budget
     purses: Purses
+    patience: Patience
     fetcher: Fetcher
     model: str  #: where the task names none
     price: Callable[[str, dict[str, Any]], Decimal | None]  #: the most that a request can cost
@@ -112,7 +122,9 @@ class Broker:
             case "fetch":
                 return await self._fetch(session, str(asked.get("url")))
             case "figures":
-                return self._figures(asked.get("days"))
+                return await self._once(
+                    session, f"figures {asked.get('days')}", self._figures(asked.get("days"))
+                )
             case "attach":
                 return session.attached.take(asked)
         raise RunError(f"the child asked for {message['op']!r}, which there is not")
@@ -122,6 +134,11 @@ class Broker:
         if (recorded := self._replay(session, asked.position, question.digest)) is not None:
             return recorded
         self.stop.ask(Door.CLAUDE)
+        try:
+            await self._wait(session, asked.position, question)
+        except BudgetError as error:
+            self._exceeded(session, error)
+            raise
         self._tell("claude.asked", session, position=asked.position, question=question.as_json())
 
         async def use(name: str, args: dict[str, Any]) -> tuple[str, bool]:
@@ -140,6 +157,11 @@ class Broker:
             raise
         self._keep(session, asked.position, question, answer)
         return answer.text
+
+    async def _wait(self, session: Session, position: int, question: Question) -> None:
+        """Have what can wait answered in a batch, which parks the run; a revision is what a person waits for."""
+        if session.task.limits.patience and not question.takes_turns and session.base is None:
+            await self.patience.wait(session, position, question)
 
     def _exceeded(self, session: Session, error: BudgetError) -> None:
         """Say so; where it is the task's own budget, the task pauses and its owner is asked."""
@@ -194,32 +216,12 @@ class Broker:
                 runs.unfit(tx, session.run, position)
 
     def _keep(self, session: Session, position: int, question: Question, answer: Answer) -> None:
-        kept = {**asdict(answer), "cost_usd": None if answer.cost_usd is None else str(answer.cost_usd)}
         with self.store.change() as tx:
-            runs.answered(tx, session.run, position, question.digest, question.as_json(), kept)
-            tx.tell("claude.answered", run=session.run, task=session.task.name, position=position, **kept)
+            keep(tx, session.asker, position, question, answer)
 
     def _pay(self, session: Session, spent: Spent) -> None:
-        tokens = (
-            spent.input_tokens + spent.cache_read_tokens + spent.cache_write_tokens,
-            spent.output_tokens,
-        )
         with self.store.change() as tx:
-            runs.spent(
-                tx,
-                session.run,
-                session.task.name,
-                spent.model,
-                tokens,
-                spent.cost_usd,
-                is_lower_bound=spent.is_lower_bound,
-                label=session.task.limits.label,
-                cached=(spent.cache_read_tokens, spent.cache_write_tokens),
-                saved=spent.saved_usd,
-            )
-            if spent.web:
-                tx.tell("claude.searched", run=session.run, task=session.task.name, web=list(spent.web))
-            self.purses.warn(tx, session.task)
+            pay(tx, session.asker, spent, self.purses)
 
     @contextmanager
     def _reserve(self, session: Session, model: str, request: dict[str, Any]) -> Iterator[None]:
@@ -229,19 +231,38 @@ class Broker:
         with self.budget.reserve(purses, within, bound=bound, model=model):
             yield
 
+    async def _once(self, session: Session, asked: str, answer: Coroutine[Any, Any, Any]) -> Any:
+        """What the run asks for; a run that may be parked is given the same when it goes on."""
+        if not session.task.limits.patience:
+            return await answer
+        nth, session.asked[asked] = session.asked[asked], session.asked[asked] + 1
+        with self.store.read() as connection:
+            found = batches.given(connection, session.run, asked, nth)
+        if found is not None:
+            answer.close()
+            return found
+        got = await answer
+        with self.store.change() as tx:
+            batches.give(tx, session.run, asked, nth, got)
+        return got
+
     async def _fetch(self, session: Session, url: str) -> dict[str, Any]:
+        page = Kept(**await self._once(session, f"fetch {url}", self._page(session, url)))
+        session.pages[url] = page
+        changed = page.digest != session.seen.get(url)
+        return {"url": page.url, "status": page.status, "text": page.text, "changed": changed}
+
+    async def _page(self, session: Session, url: str) -> dict[str, Any]:
         with self.store.read() as connection:
             before = pages.known(connection, session.task.name, url)
         page = await self.fetcher.get(url, session.task.limits.reads, before)
-        session.pages[url] = page
-        changed = page.digest != session.seen.get(url)
-        size = len(page.text)
+        changed, size = page.digest != session.seen.get(url), len(page.text)
         self._tell(
             "page.fetched", session, url=page.url, status=page.status, characters=size, changed=changed
         )
-        return {"url": page.url, "status": page.status, "text": page.text, "changed": changed}
+        return asdict(page)
 
-    def _figures(self, days: Any) -> dict[str, Any]:
+    async def _figures(self, days: Any) -> dict[str, Any]:
         if not isinstance(days, int) or not 0 < days <= DAYS_MAX:
             raise RunError(f"run.figures(days={days!r}): a whole number from 1 to {DAYS_MAX}")
         with self.store.read() as connection:

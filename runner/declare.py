@@ -219,6 +219,7 @@ class Limits(_Frozen):
 
     timeout: Span = timedelta(minutes=10)  #: of one attempt; then it is killed
     retries: Count = 1  #: further attempts after an error or a crash; paid Claude calls are not paid again
+    patience: Delay = timedelta(0)  #: how long its questions may wait for half the price; zero asks at once
     budget: float = Field(
         default=0.50, ge=0, allow_inf_nan=False
     )  #: USD a run may spend on Claude; zero means nothing

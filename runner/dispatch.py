@@ -62,7 +62,7 @@ class Dispatch:
         """The task of a run that may start now, and takes its place; None when it may not."""
         is_early = run.not_before and run.not_before > stamp(self.store.clock.now())
         is_paused = run.task in paused and not run.revises  # a person asked for a revision; it is theirs
-        if is_early or run.id in self._running or is_paused or len(self._running) >= self.most:
+        if run.parked or is_early or run.id in self._running or is_paused or len(self._running) >= self.most:
             return None
         try:
             task = self.find(run.task)

@@ -90,6 +90,14 @@ class TransientClaudeError(ClaudeError):
     is_transient = True
 
 
+class BatchLostError(ClaudeError):
+    """Whether Claude's API took a batch can't be told."""
+
+
+class ParkedError(RunnerError):
+    """The run waits for a batch; it goes on when that has ended."""
+
+
 class BudgetError(ClaudeError):
     """A budget doesn't allow this call."""
 

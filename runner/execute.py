@@ -13,9 +13,9 @@ from runner import quota, said, seal
 from runner.broker import Session, lessons
 from runner.clock import stamp
 from runner.draft import canonical
-from runner.errors import DraftError, RunError, RunnerError, StoppedError, StoreError
+from runner.errors import DraftError, ParkedError, RunError, RunnerError, StoppedError, StoreError
 from runner.stop import Door
-from runner.store import attachments, decisions, drafts, pages, questions, runs
+from runner.store import attachments, batches, decisions, drafts, pages, questions, runs
 from runner.store.drafts import Origin
 from runner.store.store import new_id
 from runner.vet import vet
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 AGAIN_S = 5.0  #: before the second attempt; twice as long before each further one
 STATE_MAX = 1 << 20  #: characters of run.state
+PARK_S = 0.2  #: of silence after which a run that waits for a batch has asked all it can ask
 ITEMS_MAX = 100  #: drafts and alerts of one run
 ALERT_MAX = 10_000  #: characters of an alert
 QUESTION_MAX = 1_000  #: characters of the question it may carry
@@ -226,6 +227,9 @@ class Executor:
     def _conclude(self, attempt: Attempt, verdict: Verdict) -> None:
         """The outcome, the state and the drafts: all of them in one transaction, or none."""
         with self.store.change() as tx:
+            if verdict.status == "parked":
+                batches.park(tx, attempt.run)
+                return
             is_last = attempt.row.attempt > attempt.task.limits.retries
             if verdict.may_help and not is_last:
                 pause = timedelta(seconds=self.again_s * 2 ** (attempt.row.attempt - 1))
@@ -305,6 +309,9 @@ class _Talk:
     _asking: set[asyncio.Task[None]] = field(default_factory=set)
     _tools: dict[int, asyncio.Future[tuple[str, bool]]] = field(default_factory=dict)
     _lines: int = 0  #: for the log
+    _waits: bool = False  #: a question of it waits for a batch
+    _parking: asyncio.TimerHandle | None = None
+    _is_parked: bool = False
     _session: Session = field(init=False)
 
     def __post_init__(self) -> None:
@@ -328,6 +335,8 @@ class _Talk:
                 if (verdict := self._take(message)) is not None:
                     return verdict
         finally:
+            if self._parking is not None:
+                self._parking.cancel()
             for asking in self._asking:
                 asking.cancel()
         return await self._missing()
@@ -357,11 +366,32 @@ class _Talk:
             raise RunError(f"the task asked more than {ASKING_MAX} things at the same time")
         work = asyncio.get_running_loop().create_task(self._reply(message))
         self._asking.add(work)
-        work.add_done_callback(self._asking.discard)
+        work.add_done_callback(self._answered)
+
+    def _answered(self, work: asyncio.Task[None]) -> None:
+        """A question came to its end; where only such are left that wait, the run is parked once it is silent."""
+        self._asking.discard(work)
+        if self._waits and not self._asking:
+            self._park_soon()
+
+    def _park_soon(self) -> None:
+        if self._parking is not None:
+            self._parking.cancel()
+        self._parking = asyncio.get_running_loop().call_later(PARK_S, self._park, self.child.heard)
+
+    def _park(self, heard: int) -> None:
+        if self.child.heard != heard:
+            self._park_soon()
+        elif not self._asking:
+            self._is_parked = True
+            self.executor.children.kill(self.child)
 
     async def _reply(self, message: dict[str, Any]) -> None:
         try:
             reply = {"ok": await self.executor.broker.answer(self._session, message)}
+        except ParkedError:
+            self._waits = True
+            return
         except RunnerError as error:
             reply = {"error": str(error), "type": type(error).__name__}
         except Exception as error:  # noqa: BLE001 - whatever a child asks, it and nobody else is told
@@ -403,6 +433,8 @@ class _Talk:
         how = await self.child.ended
         if self.executor.stop.look():
             raise StoppedError(f"stopped: {self.executor.stop.reason}")
+        if self._is_parked:
+            return Verdict("parked")
         hint = "; perhaps it used more than its memory=" if how == "signal 9" else ""
         return Verdict("error", f"the child ended without an outcome ({how}){hint}", may_help=True)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from runner.claude.budget import Purse, usd
 from runner.clock import first_of_month, midnight
-from runner.store import money, runs
+from runner.store import batches, money, runs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,29 +47,27 @@ class Purses:
             remedy="raise it, or lower max_tokens",
             limit=Decimal(str(task.limits.budget)),
             spent=spent,
+            waiting=batches.held(connection, self.clock.now(), run=run),
         )
-        return [*self.of_task(connection, task), own]
+        return [*self.of_task(connection, task.name, task.limits.label), own]
 
-    def of_task(self, connection: Connection, task: Declared) -> list[Purse]:
+    def of_task(self, connection: Connection, task: str, label: str) -> list[Purse]:
         """Those that the runs of the task share, with one another or with all."""
-        return [
-            *self._of_all(connection),
-            *self._of_name(connection, task),
-            *self._of_label(connection, task),
-        ]
+        alone = (*self._of_name(connection, task), *self._of_label(connection, label))
+        return [*self._of_all(connection), *alone]
 
     def are_spent(self, connection: Connection, task: Declared) -> bool:
         """Whether one of those that the task shares is used up."""
-        return any(purse.is_spent for purse in self.of_task(connection, task))
+        return any(purse.is_spent for purse in self.of_task(connection, task.name, task.limits.label))
 
-    def warn(self, tx: Transaction, task: Declared) -> None:
+    def warn(self, tx: Transaction, task: str, label: str) -> None:
         """Tell of each purse that is nearly used up, once in its day or month."""
-        for purse in self.of_task(tx.connection, task):
+        for purse in self.of_task(tx.connection, task, label):
             is_near = 0 < purse.limit * NEAR <= purse.spent
             if is_near and money.warn(tx, purse.scope, purse.period):
                 share = int(100 * purse.spent / purse.limit)
                 reason = f"{share} % of {purse.words} of {usd(purse.limit)} ({purse.where}) is spent"
-                tx.tell("budget.near", level="warning", task=task.name, purse=purse.scope, reason=reason)
+                tx.tell("budget.near", level="warning", task=task, purse=purse.scope, reason=reason)
 
     def _of_all(self, connection: Connection) -> Iterator[Purse]:
         known = self.settings
@@ -86,25 +84,26 @@ class Purses:
                     remedy=f"{wait[span]}, raise it, or lower max_tokens",
                     limit=limit,
                     spent=money.spent(connection, since),
+                    waiting=batches.held(connection, self.clock.now()),
                     period=period,
                 )
 
-    def _of_name(self, connection: Connection, task: Declared) -> Iterator[Purse]:
-        for span, limit in _set(self.settings.budgets.tasks.get(task.name)):
+    def _of_name(self, connection: Connection, task: str) -> Iterator[Purse]:
+        for span, limit in _set(self.settings.budgets.tasks.get(task)):
             since, period = self._span(span)
             yield Purse(
-                scope=f"task {task.name}",
-                words=f"the {span}'s budget of task {task.name}",
-                where=f"[budgets.tasks.{task.name}]",
+                scope=f"task {task}",
+                words=f"the {span}'s budget of task {task}",
+                where=f"[budgets.tasks.{task}]",
                 remedy="raise it, or lower max_tokens",
                 limit=limit,
-                spent=money.spent(connection, since, task=task.name),
+                spent=money.spent(connection, since, task=task),
+                waiting=batches.held(connection, self.clock.now(), task=task),
                 period=period,
                 is_own=True,
             )
 
-    def _of_label(self, connection: Connection, task: Declared) -> Iterator[Purse]:
-        label = task.limits.label
+    def _of_label(self, connection: Connection, label: str) -> Iterator[Purse]:
         for span, limit in _set(self.settings.budgets.labels.get(label)) if label else ():
             since, period = self._span(span)
             yield Purse(
@@ -114,6 +113,7 @@ class Purses:
                 remedy="raise it, or lower max_tokens",
                 limit=limit,
                 spent=money.spent(connection, since, label=label),
+                waiting=batches.held(connection, self.clock.now(), label=label),
                 period=period,
                 is_own=True,
             )

@@ -114,6 +114,7 @@ class Settings(BaseSettings):
     daily_budget_usd: Decimal | None = Field(default=None, ge=0)  #: for all tasks together; None is no bound
     monthly_budget_usd: Decimal | None = Field(default=None, ge=0)  #: likewise
     max_runs: int = Field(default=32, ge=1)  #: runs under way at the same time
+    batch_look_s: float = Field(default=60, ge=1)  #: seconds between two looks at a batch of Claude's
     max_claude_calls: int = Field(default=4, ge=1)  #: calls to Claude at the same time
     task_user: str = ""  #: whom tasks run as where the runner is root; empty: a user that is nobody's
     anthropic_api_key: SecretStr | None = Field(default=None, validation_alias="ANTHROPIC_API_KEY")

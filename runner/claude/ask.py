@@ -5,11 +5,12 @@ import json
 import threading
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from runner.claude import caching
-from runner.claude.price import cost, uncached
+from runner.claude.bill import bill
 from runner.claude.question import Answer, Question, Spent
 from runner.claude.web import Searching, answered, deeds
 from runner.clock import Clock
@@ -99,16 +100,22 @@ class Claude:
         `ClaudeError`, `TransientClaudeError` when trying again may help, and what `guard`, `reserve` and
         `call_tool` raise.
         """
+        await self.client()
+        began = self._clock.monotonic()
+        talk = _Conversation(question, call_tool=call_tool, spent=spent)
+        message = await self._converse(talk, reserve)
+        refuse_partial(message, question, talk.text)
+        return talk.answer(message, self._clock.monotonic() - began)
+
+    async def client(self) -> "AsyncAnthropic":
+        """The SDK's client, which asks `guard` before each attempt; raises `ClaudeError` without a key."""
         if not _is_key(self._api_key):
             got = "there is no key for Claude" if not self._api_key else "ANTHROPIC_API_KEY is no key"
             raise ClaudeError(f"{got}; set ANTHROPIC_API_KEY in the environment or .env")
         if self._client is None:
             await asyncio.to_thread(self.prepare)
-        began = self._clock.monotonic()
-        talk = _Conversation(question, call_tool=call_tool, spent=spent)
-        message = await self._converse(talk, reserve)
-        _refuse_partial(message, question, talk.text)
-        return talk.answer(message, self._clock.monotonic() - began)
+        assert self._client is not None
+        return self._client
 
     async def close(self) -> None:
         """Let go of the connections; asking again is an error."""
@@ -145,7 +152,7 @@ class Claude:
                     if isinstance(error, RunnerError) or not isinstance(error, Exception):
                         raise
                     # the SDK's own error may carry the request, and with it the key
-                    raise self._explain(error, model) from None
+                    raise self.explain(error, model) from None
                 talk.pay(heard.bill())
                 return message
 
@@ -168,7 +175,7 @@ class Claude:
         except InvalidURL:  # it quotes the address, which may hold a password
             raise ClaudeError("ANTHROPIC_BASE_URL is no address; write https://…, or leave it out") from None
 
-    def _explain(self, error: Exception, model: str) -> ClaudeError:
+    def explain(self, error: Exception, model: str) -> ClaudeError:
         """What went wrong beneath, in a sentence for the owner."""
         return _explain(error, model=model, stall_s=self._stall_s, veil=self._veil)
 
@@ -183,7 +190,7 @@ class _Conversation:
         self._spent = spent
         self._bills: list[Spent] = []
         self._messages = question.messages
-        self._told = _told(question)
+        self._told = told(question)
         self._searching = Searching(question.web)
 
     def request(self) -> dict[str, Any]:
@@ -289,25 +296,9 @@ class _Heard:
     def bill(self) -> Spent:
         """What this came to as far as it was heard."""
         usage = self._message.usage.to_dict(mode="json") if self._message else {}
-        tokens = {name: value for name, value in usage.items() if isinstance(value, int)}
-        counted = {"input_tokens": 0, "output_tokens": 0, **usage}
-        model = answered = self._message.model if self._message else self._model
-        if (
-            price := cost(model, counted)
-        ) is None:  # a name that the list doesn't know, of a model that it does
-            price, model = cost(self._model, counted), self._model
-        plain = uncached(model, counted)
-        return Spent(
-            model=answered,
-            input_tokens=tokens.get("input_tokens", 0),
-            output_tokens=tokens.get("output_tokens", 0),
-            cache_read_tokens=tokens.get("cache_read_input_tokens", 0),
-            cache_write_tokens=tokens.get("cache_creation_input_tokens", 0),
-            cost_usd=price,
-            is_lower_bound=not self._is_whole,
-            web=deeds(self._message.content) if self._message else (),
-            saved_usd=None if price is None or plain is None else plain - price,
-        )
+        model = self._message.model if self._message else self._model
+        spent = bill(self._model, model, usage, is_whole=self._is_whole)
+        return replace(spent, web=deeds(self._message.content)) if self._message else spent
 
 
 def _is_key(text: str) -> bool:
@@ -315,7 +306,7 @@ def _is_key(text: str) -> bool:
     return bool(text) and text.isascii() and text.isprintable() and text == text.strip()
 
 
-def _told(question: Question) -> dict[str, Any]:
+def told(question: Question) -> dict[str, Any]:
     """The request without its messages, which grow."""
     told: dict[str, Any] = {"model": question.model, "max_tokens": question.max_tokens}
     if (system := caching.system(question)) is not None:
@@ -346,7 +337,7 @@ def _output_config(question: Question) -> dict[str, Any]:
     return config
 
 
-def _refuse_partial(message: "Message", question: Question, text: str) -> None:
+def refuse_partial(message: "Message", question: Question, text: str) -> None:
     """An answer that was cut, refused or isn't what was asked for is none."""
     reason = str(message.stop_reason)
     if reason in _CUT:

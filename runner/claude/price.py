@@ -12,14 +12,14 @@ from runner.claude.web import RESULT_TOKENS
 _ADDED_TOKENS = 2_000
 
 
-def cost(model: str, usage: Mapping[str, Any]) -> Decimal | None:
-    """What the API's ``usage`` comes to in USD; None when the model's price is unknown."""
+def cost(model: str, usage: Mapping[str, Any], *, is_batch: bool = False) -> Decimal | None:
+    """What the API's ``usage`` comes to in USD, asked directly or in a batch; None when the model's price is unknown."""
     # 0.2 s that only the first call should pay
     from genai_prices import extract_usage  # noqa: PLC0415
 
     try:
         extracted = extract_usage({"model": model, "usage": dict(usage)}, provider_id="anthropic")
-        return extracted.calc_price().total_price
+        return extracted.calc_price(price_context={"processing": "batch"} if is_batch else None).total_price
     except (LookupError, ValueError):
         return None
 
@@ -32,7 +32,7 @@ def uncached(model: str, usage: Mapping[str, Any]) -> Decimal | None:
     return cost(model, plain | {name: usage[name] for name in ("server_tool_use",) if usage.get(name)})
 
 
-def upper_bound(model: str, request: Mapping[str, Any]) -> Decimal | None:
+def upper_bound(model: str, request: Mapping[str, Any], *, is_batch: bool = False) -> Decimal | None:
     """What one exchange can't cost more than, in USD; None when the model's price is unknown.
 
     A token is at least one byte of the request, so its size in UTF-8 bounds the prompt; ``max_tokens``
@@ -50,7 +50,7 @@ def upper_bound(model: str, request: Mapping[str, Any]) -> Decimal | None:
     usages = [{"input_tokens": prompt, "output_tokens": output}]
     if b'"cache_control"' in body:  # what is written to the cache costs a premium
         usages += [_written(prompt, output, ttl) for ttl in ("5m", "1h")]
-    costs = [cost(model, usage) for usage in usages]
+    costs = [cost(model, usage, is_batch=is_batch) for usage in usages]
     known = [each for each in costs if each is not None]
     return max(known) if len(known) == len(costs) else None
 

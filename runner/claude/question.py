@@ -54,6 +54,11 @@ class Question:
         return [{"role": "user", "content": self.prompt}, *self.turns]
 
     @property
+    def takes_turns(self) -> bool:
+        """Whether one exchange may not be all: Claude may call tools, or look on the web."""
+        return bool(self.tools) or self.web is not None
+
+    @property
     def digest(self) -> str:
         """What tells this question from any other: SHA-256 over its canonical JSON (RFC 8785)."""
         try:

@@ -163,7 +163,9 @@ def runs(*, wants_json: bool, task: str | None, limit: int) -> None:
 
 def _run(row: Any) -> dict[str, Any]:
     names = ("id", "task", "slot", "status", "attempt", "started", "finished", "error", "revises")
-    return {**{name: getattr(row, name) for name in names}, "cost_usd": row.cost / 1e9}
+    known = {name: getattr(row, name) for name in names}
+    status = "parked" if row.status == "queued" and row.parked else row.status
+    return {**known, "status": status, "cost_usd": row.cost / 1e9}
 
 
 @click.command()

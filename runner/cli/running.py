@@ -115,7 +115,9 @@ async def _hand_over(task: str) -> int:
         with written(project.store, project.settings.home):
             number = submit(project.store, project.desk.stop, found, task)
         click.echo(f"run {number} of {task}: handed to the runner that is up")
-        await _ended(project.store, number, lambda: lock.holder(project.settings.lock) is not None)
+        await _ended(
+            project.store, number, lambda: lock.holder(project.settings.lock) is not None, and_parked=True
+        )
         return _report(project.store, number)
 
 
@@ -131,7 +133,7 @@ async def _run_alone(known: Settings, task: str) -> int:
     app = App(known, heard=heard)
     async with _bounded(app, is_scheduled=False):
         number = submit(app.store, app.stop, app.catalog, task)
-        await _ended(app.store, number)
+        await _ended(app.store, number, and_parked=True)
         return _report(app.store, number)
 
 
@@ -149,14 +151,20 @@ async def _bounded(app: App, *, is_scheduled: bool) -> AsyncIterator[None]:
         raise RunError("broken off; the run is tried again when the runner is up") from None
 
 
-async def _ended(store: Store, number: str, is_cared_for: Callable[[], bool] = lambda: True) -> None:
-    """Wait for the end of a run; raises `RunError` when nobody is left who could carry it out."""
+async def _ended(
+    store: Store, number: str, is_cared_for: Callable[[], bool] = lambda: True, *, and_parked: bool = False
+) -> None:
+    """Wait for the end of a run; raises `RunError` when nobody is left who could carry it out.
+
+    With `and_parked` nobody waits for a batch, which may take a day.
+    """
     from runner.store import runs
 
     while is_cared_for():
         with store.read() as connection:
-            if runs.get(connection, number).status not in runs.OPEN:
-                return
+            row = runs.get(connection, number)
+        if row.status not in runs.OPEN or (and_parked and row.parked):
+            return
         await asyncio.sleep(POLL_S)
     raise RunError(f"the runner that was up has ended; run {number} begins when it is up again: runner up")
 
@@ -169,6 +177,9 @@ def _report(store: Store, number: str) -> int:
     with store.read() as connection:
         row, (cost, _, _) = runs.get(connection, number), runs.bill(connection, number)
         made = drafts.of_run(connection, number)
+    if row.parked and row.status in runs.OPEN:
+        click.echo(f"run {number} is parked until Claude's batch has ended; `runner up` lets it go on then")
+        return 0
     click.echo(f"run {number}: {row.status}, ${cost:.4f}" + (f": {visible(row.error)}" if row.error else ""))
     for draft in made:
         click.echo(f"draft {draft.id} ({draft.kind}) is {draft.state}: runner show {draft.id}")

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from runner.rehearsal import web
+from runner.rehearsal.batches import StandInBatches
 from runner.rehearsal.cache import Cache, tokens
 from runner.rehearsal.fill import fill
 from runner.rehearsal.http import Ledger, Reply, Request, Server
@@ -120,6 +121,7 @@ class StandInClaude(Server):
         self.pace = pace
         self.requests: Ledger[dict[str, Any]] = Ledger()  #: what was asked of /v1/messages, in order
         self.cache = Cache()
+        self.batches = StandInBatches(self._in_batch)
         self._hung_up: Ledger[dict[str, Any]] = Ledger()
         self._script: deque[Step] = deque()
 
@@ -143,6 +145,8 @@ class StandInClaude(Server):
     async def _answer(self, request: Request, reply: Reply) -> None:
         if (request.method, request.path) == ("POST", "/v1/messages"):
             await self._message(request, reply)
+        elif await self.batches.serve(request, reply, self.url):
+            return
         elif (request.method, request.path) != ("POST", "/v1/messages/count_tokens"):
             await _fail(reply, Fails(404, message=f"no {request.method} {request.path} here"))
         elif fault := _fault(request):
@@ -185,6 +189,12 @@ class StandInClaude(Server):
         for event in _closing(message):
             await reply.piece(_sse(event))
         await reply.finish()
+
+    def _in_batch(self, asked: dict[str, Any]) -> dict[str, Any]:
+        """What the next words of the script, or Claude by itself, say to a request of a batch."""
+        step = self._script.popleft() if self._script else _own_answer(asked)
+        assert not isinstance(step, Fails)  # a batch's faults are scripted there
+        return self._envelope(asked, step)[0]
 
     def _envelope(self, asked: dict[str, Any], step: Says | Calls | Break) -> Said:
         """The whole message, as an answer without a stream carries it, and what it says."""

@@ -10,9 +10,11 @@ from runner.store.schema import (
     METADATA,
     asks,
     attachments,
+    batches,
     buttons,
     cards,
     drafts,
+    given,
     meta,
     posts,
     updates,
@@ -21,7 +23,15 @@ from runner.store.schema import (
 )
 
 PHONE = (updates, cards, posts, buttons, asks, yeses)  #: the tables of step 2
-LATER = (*PHONE, attachments, pages, questions, warnings)  #: those that the first version did not have
+LATER = (
+    *PHONE,
+    attachments,
+    pages,
+    questions,
+    warnings,
+    batches,
+    given,
+)  #: those that the first version did not have
 
 
 def _create(connection: Connection) -> None:
@@ -53,6 +63,11 @@ def _add_money(connection: Connection) -> None:
     _add_column(connection, "spending", "saved_nano_usd INTEGER")
 
 
+def _add_batches(connection: Connection) -> None:
+    METADATA.create_all(connection, tables=[batches, given])
+    _add_column(connection, "runs", "parked TEXT")
+
+
 def _add_column(connection: Connection, table: str, column: str) -> None:
     """A column that a table of an earlier step lacks; a table that was made today has it."""
     known = {each["name"] for each in inspect(connection).get_columns(table)}
@@ -72,6 +87,7 @@ MIGRATIONS: tuple[Callable[[Connection], None], ...] = (
     _add_reminders,
     _add_pages_and_questions,
     _add_money,
+    _add_batches,
 )
 
 

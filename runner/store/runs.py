@@ -27,7 +27,7 @@ GOOD = ("ok", "degraded")  #: the statuses of a run that made what it should
 # what every run asks is built once: building a query costs more than answering it
 _GET = select(runs).where(runs.c.id == bindparam("run"))
 _QUEUED = (
-    select(runs.c.id, runs.c.task, runs.c.not_before, runs.c.revises)
+    select(runs.c.id, runs.c.task, runs.c.not_before, runs.c.revises, runs.c.parked)
     .where(runs.c.status == "queued")
     .order_by(runs.c.created, runs.c.id)
 )

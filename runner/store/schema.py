@@ -66,6 +66,7 @@ runs = Table(
     Column("error", Text),
     Column("revises", Text),  #: the draft it writes anew; NULL: none
     Column("feedback", Text),
+    Column("parked", Text),  #: since when it waits for a batch; NULL: it does not
     UniqueConstraint("task", "slot"),
 )
 Index("runs_open", runs.c.status, runs.c.task)
@@ -294,4 +295,34 @@ warnings = Table(
     Column("period", Text, nullable=False),  #: the day or the month
     Column("at", Text, nullable=False),
     PrimaryKeyConstraint("purse", "period"),
+)
+
+batches = Table(
+    "batches",
+    METADATA,
+    Column("id", Integer, primary_key=True),
+    Column("run", Text, ForeignKey("runs.id"), nullable=False),
+    Column("task", Text, nullable=False),
+    Column("label", Text, nullable=False),
+    Column("position", Integer, nullable=False),  #: of the question among those of its run
+    Column("digest", Text, nullable=False),
+    Column("question", Text, nullable=False),
+    Column("bound_nano_usd", Integer, nullable=False),  #: the most it can cost
+    Column("batch", Text),  #: its id at the API; NULL: not known
+    Column("state", Text, nullable=False),
+    Column("created", Text, nullable=False),
+    Column("until", Text, nullable=False),  #: when the task's patience is over
+    Column("reason", Text),  #: why it came to nothing
+)
+Index("batches_by_state", batches.c.state)
+Index("batches_by_run", batches.c.run, batches.c.position)
+
+given = Table(
+    "given",
+    METADATA,
+    Column("run", Text, ForeignKey("runs.id"), nullable=False),
+    Column("asked", Text, nullable=False),  #: what a run asked for beside Claude, as JSON
+    Column("nth", Integer, nullable=False),  #: 0 is the first time it did
+    Column("answer", Text, nullable=False),
+    PrimaryKeyConstraint("run", "asked", "nth"),
 )

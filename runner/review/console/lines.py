@@ -28,6 +28,12 @@ _SENTENCES: dict[str, str] = {
     "slot.skipped": "{task}: skipped its slot of {slot}: {reason}",
     "run.started": "{task}: run {run} started",
     "claude.searched": "{task}: Claude looked on the web: {web}",
+    "run.parked": "{task}: run {run} is parked until Claude's batch has ended",
+    "batch.ended": "{task}: run {run}: its batch is {state}{why}",
+    "batch.lost": "{task}: run {run}: whether a batch arrived can't be told ({reason}); its question is asked anew, "
+    "and may be paid for twice",
+    "batch.canceled": "{task}: run {run}: its batch is cancelled: {reason}",
+    "batch.unused": "{task}: run {run}: {reason}",
     "run.retried": "{task}: run {run} will be tried again: {error}",
     "run.finished": "{task}: run {run} {status} in {duration_s} s, ${cost_usd}{problem}",
     "draft.pending": "{task}: draft {draft} ({kind}) waits: runner show {draft}",
@@ -80,7 +86,8 @@ def line(event: Mapping[str, Any], zone: ZoneInfo) -> str:
         if "question_id" in known
         else ""
     )
-    words = sentence.format_map(_Blank({**known, "problem": problem, "asks": asks}))
+    why = f": {known['reason']}" if known.get("reason") else ""
+    words = sentence.format_map(_Blank({**known, "problem": problem, "asks": asks, "why": why}))
     return f"{_clock(event['ts'], zone, '%H:%M:%S')} {mark}{words.strip()}"
 
 

@@ -46,6 +46,7 @@ PLAINLY = {
 TROUBLES = {
     "slot.missed": "{task}: missed its slot of {slot}: {reason}",
     "budget.exceeded": "{task}: {reason}",
+    "batch.lost": "{task}: whether a batch arrived can't be told ({reason}); its question may be paid for twice",
     "task.broken": "tasks/{file}:{line}: {reason}",
 }
 

@@ -1,0 +1,346 @@
+"""Patience: questions by batch at half price; a parked run is a row, and nothing that ends loses or repeats it unsaid."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sqlite3
+import sys
+import time
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from modules import note
+
+from runner.declare import Limits
+from runner.rehearsal.batches import Errs, Expires, Holds, LosesReply
+from runner.rehearsal.claude import Calls, Says, StandInClaude
+from runner.rehearsal.destination import StandInDestination
+from runner.store import batches, runs
+from runner.store.store import new_id
+from runner.testing import Rehearsal, rehearsal
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+PATIENT = "patience=__import__('datetime').timedelta(hours=12)"
+HOURLY = f"__import__('runner').every(hours=1), {PATIENT}"
+ASKS = "return await run.claude('x', returns=Note)"
+
+
+def patient(body: str = ASKS, *, options: str = "") -> str:
+    return note(body, options=f"{PATIENT}, {options}")
+
+
+def start(it: Rehearsal, task: str = "note") -> str:
+    run = new_id()
+    with it.app.store.change() as tx:
+        runs.add(tx, run, task)
+    return run
+
+
+def rows(home: Path, query: str) -> list[Any]:
+    with sqlite3.connect(home / ".runner" / "store.db") as connection:
+        return list(connection.execute(query))
+
+
+async def test_a_patient_task_pays_half_and_ends_as_any_other(tmp_path: Path) -> None:
+    async with rehearsal(tmp_path) as it:
+        it.drop("note.py", patient())
+        row = await it.run("note")
+        assert (row.status, row.attempt, row.parked) == ("ok", 1, None)
+        assert it.claude.requests == []
+        assert it.found("run.parked")
+        assert it.found("claude.answered")[0]["text"] == json.dumps((await it.draft()).fields)
+        ((cost, saved),) = rows(tmp_path, "SELECT cost_nano_usd, saved_nano_usd FROM spending")
+        assert cost == saved > 0
+
+
+async def test_a_parked_run_has_no_process_and_keeps_the_next_slot_from_starting(tmp_path: Path) -> None:
+    async with rehearsal(tmp_path) as it:
+        it.claude.batches.looks = -1
+        it.drop("note.py", patient())
+        await it.event("task.loaded")
+        start(it)
+        await it.event("run.parked")
+        await it.event("batch.sent")
+        await it.until(lambda: len(it.app.children) == 0 and not it.app.dispatch.running, "no process")
+        with it.app.store.read() as connection:
+            assert runs.is_open(connection, "note")
+        it.claude.batches.end_all()
+        assert (await it.event("run.finished"))["status"] == "ok"
+
+
+async def test_two_questions_at_once_wait_together_and_a_third_after_them(tmp_path: Path) -> None:
+    body = (
+        "import asyncio\none, two = await asyncio.gather(run.claude('one'), run.claude('two'))\n"
+        "return Note(text=await run.claude(f'{one} {two}'))"
+    )
+    async with rehearsal(tmp_path) as it:
+        it.drop("note.py", patient(body))
+        row = await it.run("note")
+        assert (row.status, row.attempt) == ("ok", 1)
+        assert it.count("run.parked") == 2
+        prompts = [each["params"]["messages"][0]["content"] for each in it.claude.batches.created]
+        assert set(prompts[:2]) == {"one", "two"}
+        assert len(prompts) == 3
+
+
+async def test_a_question_with_tools_is_asked_directly(tmp_path: Path) -> None:
+    body = (
+        "def look_up(word: str) -> str:\n    '''Look up.'''\n    return word\n"
+        "return Note(text=await run.claude('x', tools=[look_up]))"
+    )
+    async with rehearsal(tmp_path) as it:
+        it.claude.script(Calls("look_up", {"word": "a"}), Says("done"))
+        it.drop("note.py", patient(body))
+        assert (await it.run("note")).status == "ok"
+        assert (len(it.claude.requests), len(it.claude.batches.created)) == (2, 0)
+
+
+async def test_a_revision_is_asked_directly_since_a_person_waits(tmp_path: Path) -> None:
+    async with rehearsal(tmp_path) as it:
+        it.drop("note.py", patient())
+        await it.run("note")
+        sheet = await it.draft()
+        it.desk.revise(sheet.held.id, sheet.held.digest, "ana", "shorter")
+        await it.event("draft.revised")
+        assert (len(it.claude.requests), len(it.claude.batches.created)) == (1, 1)
+
+
+@pytest.mark.parametrize("fate", [Expires(), Errs("api_error"), Errs("overloaded_error")])
+async def test_a_batch_that_came_to_nothing_is_told_and_its_question_asked_directly(
+    tmp_path: Path, fate: Expires | Errs
+) -> None:
+    async with rehearsal(tmp_path) as it:
+        it.claude.batches.script(fate)
+        it.drop("note.py", patient())
+        row = await it.run("note")
+        assert (row.status, row.attempt) == ("ok", 1)
+        assert it.found("batch.ended", state="failed")[0]["reason"]
+        assert len(it.claude.requests) == 1
+        ((saved,),) = rows(tmp_path, "SELECT saved_nano_usd FROM spending")
+        assert saved == 0
+
+
+async def test_an_invalid_question_fails_the_run_in_words(tmp_path: Path) -> None:
+    async with rehearsal(tmp_path) as it:
+        it.claude.batches.script(Errs("invalid_request_error", "messages: too odd"))
+        it.drop("note.py", patient())
+        row = await it.run("note")
+        assert (row.status, row.attempt) == ("error", 1)
+        assert "messages: too odd" in row.error
+        assert it.claude.requests == []
+
+
+async def test_an_answer_that_was_cut_fails_the_run_and_is_on_the_bill(tmp_path: Path) -> None:
+    async with rehearsal(tmp_path) as it:
+        it.claude.script(Says(text="{", stop_reason="max_tokens"))
+        it.drop("note.py", patient())
+        assert "cut at max_tokens=4096" in (await it.run("note")).error
+        assert len(rows(tmp_path, "SELECT * FROM spending")) == 1
+
+
+async def test_an_answer_that_fits_no_draft_is_asked_for_anew_by_batch(tmp_path: Path) -> None:
+    async with rehearsal(tmp_path) as it:
+        it.claude.script(Says(json={"text": 3}), Says(json={"text": "good"}))
+        it.drop("note.py", patient())
+        row = await it.run("note")
+        assert (row.status, row.attempt) == ("ok", 2)
+        assert (len(it.claude.requests), len(it.claude.batches.created)) == (0, 2)
+
+
+async def test_a_batch_of_which_nobody_knows_is_told_and_asked_anew(tmp_path: Path) -> None:
+    async with rehearsal(tmp_path) as it:
+        it.claude.batches.script(LosesReply())
+        it.drop("note.py", patient())
+        assert (await it.run("note")).status == "ok"
+        assert it.count("batch.lost") == 1
+        assert len(it.claude.batches.created) == 2
+        with it.app.store.read() as connection:  # it may be on the bill, so it counts
+            assert batches.held(connection, it.app.store.clock.now()) > 0
+
+
+async def test_a_question_whose_batches_are_lost_again_is_asked_directly(tmp_path: Path) -> None:
+    async with rehearsal(tmp_path) as it:
+        it.claude.batches.script(LosesReply(is_taken=False), LosesReply(is_taken=False))
+        it.drop("note.py", patient())
+        assert (await it.run("note")).status == "ok"
+        assert (it.count("batch.lost"), len(it.claude.requests)) == (2, 1)
+
+
+async def test_when_patience_is_over_the_batch_is_cancelled_and_the_question_asked_directly(
+    tmp_path: Path,
+) -> None:
+    async with rehearsal(tmp_path) as it:
+        it.claude.batches.looks = -1
+        it.drop("note.py", note(ASKS, options="patience=__import__('datetime').timedelta(seconds=1)"))
+        row = await it.run("note")
+        assert (row.status, row.attempt) == ("ok", 1)
+        assert (len(it.claude.batches.canceled), len(it.claude.requests)) == (1, 1)
+        assert it.found("batch.canceled")[0]["reason"] == "the task's patience is over"
+
+
+async def test_what_a_cancelled_batch_had_answered_all_the_same_is_used(tmp_path: Path) -> None:
+    async with rehearsal(tmp_path) as it:
+        it.claude.batches.looks = -1
+        it.claude.batches.is_stubborn = True
+        it.drop("note.py", note(ASKS, options="patience=__import__('datetime').timedelta(seconds=1)"))
+        assert (await it.run("note")).status == "ok"
+        assert (len(it.claude.batches.canceled), len(it.claude.requests)) == (1, 0)
+
+
+async def test_stop_cancels_what_is_open_and_ends_its_run(tmp_path: Path) -> None:
+    async with rehearsal(tmp_path) as it:
+        it.claude.batches.looks = -1
+        it.claude.batches.is_stubborn = True
+        it.drop("note.py", patient())
+        await it.event("task.loaded")
+        start(it)
+        await it.event("run.parked")
+        await it.event("batch.sent")
+        (tmp_path / "STOP").write_text("quiet")
+        assert (await it.event("run.finished"))["status"] == "stopped"
+        await it.event("batch.canceled")
+        assert it.claude.batches.canceled == ["msgbatch_rehearsal_0001"]
+        assert rows(tmp_path, "SELECT * FROM spending") == []
+        (tmp_path / "STOP").unlink()
+        assert it.app.desk.resume("ana")
+        await it.event("batch.ended")  # what Claude had done by then is billed
+        assert len(rows(tmp_path, "SELECT * FROM spending")) == 1
+        assert it.waiting() == []
+
+
+async def test_what_was_not_handed_over_when_it_stopped_never_is(tmp_path: Path) -> None:
+    async with rehearsal(tmp_path) as it:
+        it.drop("note.py", patient("(run.folder / 'x').write_text('x')\n" + ASKS))
+        await it.event("task.loaded")
+        start(it)
+        await it.event("run.started")
+        (tmp_path / "STOP").write_text("quiet")
+        await it.event("run.finished", status="stopped")
+        live = "SELECT count(*) FROM batches WHERE state IN ('wanted', 'asking', 'open')"
+        await it.until(lambda: rows(tmp_path, live) == [(0,)], "no batch under way")
+
+
+async def test_open_batches_count_against_every_budget(tmp_path: Path) -> None:
+    async with rehearsal(tmp_path, daily_budget_usd=Decimal("0.05")) as it:
+        it.claude.batches.looks = -1
+        it.drop("note.py", patient(ASKS.replace("'x'", "run.id")))
+        it.drop("other.py", note(ASKS).replace("async def note", "async def other"))
+        await it.event("task.loaded")
+        start(it)
+        await it.event("run.parked")
+        error = (await it.run("other")).error
+        assert "the day's budget of $0.05" in error
+        assert "in flight" in error
+        assert "$0.00 in flight" not in error
+
+
+async def test_what_a_parked_run_fetched_is_given_to_it_again(tmp_path: Path) -> None:
+    body = (
+        "page = await run.fetch('https://shop.example.com/')\nreturn Note(text=await run.claude(page.text))"
+    )
+    async with rehearsal(tmp_path) as it:
+        it.claude.batches.looks = -1
+        it.destination.pages["/"] = "before"
+        it.drop("note.py", patient(body, options="reads=('https://shop.example.com/',)"))
+        await it.event("task.loaded")
+        start(it)
+        await it.event("run.parked")
+        it.destination.pages["/"] = "after"
+        it.claude.batches.end_all()
+        assert (await it.event("run.finished"))["status"] == "ok"
+        assert it.count("page.fetched") == 1
+        assert it.claude.requests == []
+
+
+async def test_a_question_that_changed_while_its_run_was_parked_is_asked_directly_and_told(
+    tmp_path: Path,
+) -> None:
+    body = "import time\nreturn Note(text=await run.claude(str(time.time())))"
+    async with rehearsal(tmp_path) as it:
+        it.drop("note.py", patient(body))
+        assert (await it.run("note")).status == "ok"
+        assert "use run.now()" in it.found("batch.unused")[0]["reason"]
+        assert (len(it.claude.requests), len(it.claude.batches.created)) == (1, 1)
+
+
+def test_patience_is_a_length_of_time() -> None:
+    assert Limits().patience == timedelta(0)
+    with pytest.raises(ValueError, match="patience"):
+        Limits(patience=timedelta(hours=-1))
+
+
+# --- a runner that is killed
+
+
+@asynccontextmanager
+async def killed_runner(home: Path, claude: StandInClaude, world: StandInDestination) -> AsyncIterator[Any]:
+    """A runner of its own process, killed with all it has when this ends."""
+    script = Path(__file__).with_name("crashing.py")
+    command = (sys.executable, str(script), str(home), claude.url, world.url)
+    runner = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.DEVNULL)
+    try:
+        yield runner
+    finally:
+        runner.kill()
+        await runner.wait()
+
+
+async def until(home: Path, query: str, wanted: Any) -> None:
+    """Wait until the store of another process's runner says so."""
+    await asyncio.to_thread(_until, home, query, wanted)
+
+
+def _until(home: Path, query: str, wanted: Any) -> None:
+    deadline = time.monotonic() + 30
+    while not _holds(home, query, wanted):
+        assert time.monotonic() < deadline, query
+        time.sleep(0.02)
+
+
+def _holds(home: Path, query: str, wanted: Any) -> bool:
+    try:
+        return bool(rows(home, query) == wanted)
+    except sqlite3.OperationalError:
+        return False  # the store is being made
+
+
+async def test_a_parked_run_survives_the_death_of_its_runner(tmp_path: Path) -> None:
+    (tmp_path / "tasks").mkdir()
+    (tmp_path / "tasks" / "note.py").write_text(note(ASKS, options=f"{HOURLY}, retries=0"))
+    async with StandInClaude() as claude, StandInDestination() as world:
+        claude.batches.looks = -1
+        async with killed_runner(tmp_path, claude, world):
+            await until(
+                tmp_path,
+                "SELECT count(*) FROM runs r JOIN batches b ON b.run = r.id "
+                "WHERE r.parked IS NOT NULL AND b.state = 'open'",
+                [(1,)],
+            )
+        claude.batches.end_all()
+        async with killed_runner(tmp_path, claude, world):
+            await until(tmp_path, "SELECT status, attempt FROM runs ORDER BY created LIMIT 1", [("ok", 1)])
+        assert len(claude.requests) == 0
+        (first, *_) = rows(tmp_path, "SELECT run FROM spending ORDER BY id")
+        assert first == rows(tmp_path, "SELECT id FROM runs ORDER BY created LIMIT 1")[0]
+
+
+async def test_killed_while_a_batch_is_handed_over_it_is_told_and_asked_anew(tmp_path: Path) -> None:
+    (tmp_path / "tasks").mkdir()
+    (tmp_path / "tasks" / "note.py").write_text(note(ASKS, options=HOURLY))
+    async with StandInClaude() as claude, StandInDestination() as world:
+        claude.batches.script(Holds())
+        async with killed_runner(tmp_path, claude, world):
+            await claude.batches.created.nth(1, 30)
+        async with killed_runner(tmp_path, claude, world):
+            await until(tmp_path, "SELECT status FROM runs ORDER BY created LIMIT 1", [("ok",)])
+        first = claude.batches.created[0]["params"]
+        assert [each["params"] for each in claude.batches.created[:2]] == [first, first]
+        told = "SELECT count(*) FROM events WHERE body LIKE '%batch.lost%the runner ended while%'"
+        assert rows(tmp_path, told) == [(1,)]
