@@ -1,4 +1,4 @@
-"""Looking: tasks, runs, the state of all, the journal, the costs."""
+"""Looking: tasks, runs, the state of all, the journal."""
 
 from __future__ import annotations
 
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 SLOTS = 3  #: of each task that are listed
 FOLLOW_S = 0.2
 MOST = 1_000_000  #: runs that can be listed
-DAYS_MOST = 36_500  #: that can be looked back
 
 
 async def read_catalog(home: Path) -> Catalog:
@@ -251,36 +250,3 @@ def _entries(folder: Path, *, follow: bool) -> Iterator[dict[str, Any]]:
         if not follow:
             return
         time.sleep(FOLLOW_S)
-
-
-@click.command()
-@click.option(
-    "--days", type=click.IntRange(1, DAYS_MOST), default=30, show_default=True, help="Over so many days."
-)
-@click.option("--by", type=click.Choice(["task", "day"]), default="task", show_default=True)
-@as_json
-def costs(*, days: int, by: str, wants_json: bool) -> None:
-    """List what each task, or each day, spent on Claude."""
-    from runner.store import runs as room
-
-    with opened() as project:
-        since = project.store.clock.now() - timedelta(days=days)
-        with project.store.read() as connection:
-            rows = room.costs(connection, since, by_day=by == "day")
-    names = ("calls", "input_tokens", "output_tokens")
-    found = [
-        {by: row[0], **{name: getattr(row, name) for name in names}, "cost_usd": row.cost_nano_usd / 1e9}
-        for row in rows
-    ]
-
-    def otherwise() -> None:
-        from runner.review.console.tables import table
-
-        total = ("all", *(sum(row[name] for row in found) for name in (*names, "cost_usd")))
-        lines = [tuple(row.values()) for row in found] + ([total] if found else [])
-        cells = [(*line[:-1], f"${line[-1]:.4f}") for line in lines]
-        table(
-            (by, "calls", "tokens in", "tokens out", "cost"), cells, empty=f"nothing was spent in {days} days"
-        )
-
-    show(found, wants_json=wants_json, otherwise=otherwise)

@@ -1,4 +1,4 @@
-"""Running: the runner itself, one run on demand, a rehearsal, the demo."""
+"""Running: the runner itself, one run on demand, the demo."""
 
 from __future__ import annotations
 
@@ -115,10 +115,10 @@ async def _hand_over(task: str) -> int:
         with written(project.store, project.settings.home):
             number = submit(project.store, project.desk.stop, found, task)
         click.echo(f"run {number} of {task}: handed to the runner that is up")
-        await _ended(
+        await ended(
             project.store, number, lambda: lock.holder(project.settings.lock) is not None, and_parked=True
         )
-        return _report(project.store, number)
+        return report(project.store, number)
 
 
 async def _run_alone(known: Settings, task: str) -> int:
@@ -131,14 +131,14 @@ async def _run_alone(known: Settings, task: str) -> int:
             click.echo(words)
 
     app = App(known, heard=heard)
-    async with _bounded(app, is_scheduled=False):
+    async with bounded(app, is_scheduled=False):
         number = submit(app.store, app.stop, app.catalog, task)
-        await _ended(app.store, number, and_parked=True)
-        return _report(app.store, number)
+        await ended(app.store, number, and_parked=True)
+        return report(app.store, number)
 
 
 @asynccontextmanager
-async def _bounded(app: App, *, is_scheduled: bool) -> AsyncIterator[None]:
+async def bounded(app: App, *, is_scheduled: bool) -> AsyncIterator[None]:
     """An app that is up until the work is done, or somebody wants it to end."""
     task = asyncio.current_task()
     assert task is not None
@@ -151,7 +151,7 @@ async def _bounded(app: App, *, is_scheduled: bool) -> AsyncIterator[None]:
         raise RunError("broken off; the run is tried again when the runner is up") from None
 
 
-async def _ended(
+async def ended(
     store: Store, number: str, is_cared_for: Callable[[], bool] = lambda: True, *, and_parked: bool = False
 ) -> None:
     """Wait for the end of a run; raises `RunError` when nobody is left who could carry it out.
@@ -169,7 +169,7 @@ async def _ended(
     raise RunError(f"the runner that was up has ended; run {number} begins when it is up again: runner up")
 
 
-def _report(store: Store, number: str) -> int:
+def report(store: Store, number: str) -> int:
     """Print what a run came to; the exit code for it."""
     from runner.draft import visible
     from runner.store import drafts, runs
@@ -186,42 +186,6 @@ def _report(store: Store, number: str) -> int:
     if row.status == "stopped":
         return StoppedError.exit_code
     return 0 if row.status in runs.GOOD else 1
-
-
-@click.command()
-@a_task
-def rehearse(task: str) -> int:
-    """Show what a task would draft, on a stand-in for Claude: at no cost, nothing stored, nothing delivered."""
-    known = settings()
-    with tempfile.TemporaryDirectory(prefix="rehearsal-") as folder:
-        return asyncio.run(_rehearse(known, Path(folder), task))
-
-
-async def _rehearse(known: Settings, folder: Path, task: str) -> int:
-    from runner.demand import submit
-    from runner.draft import render, visible
-    from runner.rehearsal.stage import on_stage
-    from runner.store import drafts
-
-    (folder / "tasks").symlink_to(known.home / "tasks")
-    alerts: list[str] = []
-
-    def heard(event: dict[str, Any]) -> None:
-        if event["event"] == "alert.raised":
-            alerts.append(str(event["text"]))
-
-    async with on_stage(known, folder, heard) as stage, _bounded(app := stage.app, is_scheduled=False):
-        number = submit(app.store, app.stop, app.catalog, task)
-        await _ended(app.store, number)
-        with app.store.read() as connection:
-            contents = [drafts.content(connection, row.id) for row in drafts.of_run(connection, number)]
-        code = _report(app.store, number)
-    for content in contents:
-        click.echo(f"\n{render(content)}")
-    for text in alerts:
-        click.echo(f"\nalert: {visible(text)}")
-    click.echo("\nREHEARSAL: a stand-in took Claude's place; nothing was stored or delivered")
-    return code
 
 
 @click.command()

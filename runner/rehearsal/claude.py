@@ -120,6 +120,7 @@ class StandInClaude(Server):
         super().__init__(self._answer, port=port)
         self.pace = pace
         self.requests: Ledger[dict[str, Any]] = Ledger()  #: what was asked of /v1/messages, in order
+        self.counted: list[bytes] = []  #: what /v1/messages/count_tokens was told
         self.cache = Cache()
         self.batches = StandInBatches(self._in_batch)
         self._hung_up: Ledger[dict[str, Any]] = Ledger()
@@ -152,6 +153,7 @@ class StandInClaude(Server):
         elif fault := _fault(request):
             await _fail(reply, fault)
         else:
+            self.counted.append(request.body)
             await reply.send_json({"input_tokens": tokens(request.body.decode())})
 
     async def _message(self, request: Request, reply: Reply) -> None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, Row, func, select
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from runner.clock import stamp
@@ -34,3 +34,14 @@ def warn(tx: Transaction, purse: str, period: str) -> bool:
     """Note that a budget is told to be nearly used up; False when it was told in that period before."""
     row = upsert(warnings).values(purse=purse, period=period, at=stamp(tx.now)).on_conflict_do_nothing()
     return bool(tx.connection.execute(row).rowcount)
+
+
+def rows(connection: Connection, since: datetime) -> list[Row[Any]]:
+    """Every exchange that was paid for since that instant."""
+    query = select(spending).where(spending.c.at >= stamp(since))
+    return list(connection.execute(query.order_by(spending.c.id)))
+
+
+def first(connection: Connection) -> str | None:
+    """When the first exchange was paid for; None: none ever was."""
+    return connection.execute(select(func.min(spending.c.at))).scalar()
