@@ -54,15 +54,17 @@ class Dispatch:
             self._end([run.id for run in waiting], "stopped", f"stopped: {self.stop.reason}")
             return
         self._wait_for([run.not_before for run in waiting if run.not_before])
-        chosen = {run.id: task for run in waiting if (task := self._choose(run, paused)) is not None}
+        parked = {run.task for run in waiting if run.parked}
+        chosen = {run.id: task for run in waiting if (task := self._choose(run, paused, parked)) is not None}
         if chosen:
             self._start(chosen)
 
-    def _choose(self, run: Row[Any], paused: dict[str, str]) -> Declared | None:
+    def _choose(self, run: Row[Any], paused: dict[str, str], parked: set[str]) -> Declared | None:
         """The task of a run that may start now, and takes its place; None when it may not."""
         is_early = run.not_before and run.not_before > stamp(self.store.clock.now())
-        is_paused = run.task in paused and not run.revises  # a person asked for a revision; it is theirs
-        if run.parked or is_early or run.id in self._running or is_paused or len(self._running) >= self.most:
+        # a person asked for a revision; it is theirs, and it leaves run.state alone
+        is_barred = not run.revises and (run.task in paused or run.task in parked)
+        if run.parked or is_early or run.id in self._running or is_barred or len(self._running) >= self.most:
             return None
         try:
             task = self.find(run.task)

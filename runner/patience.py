@@ -101,6 +101,8 @@ class Patience:
             limits = session.task.limits
             about = {"run": session.run, "task": session.task.name, "label": limits.label}
             about |= {"digest": question.digest}
+            asked: dict[str, Any] = {"question": question.as_json(), "by": "batch"}
+            tx.tell("claude.asked", run=session.run, task=session.task.name, position=position, **asked)
             batches.want(tx, about, position, question.as_json(), bound, tx.now + limits.patience)
         self.look()
 

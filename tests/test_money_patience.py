@@ -55,6 +55,7 @@ async def test_a_patient_task_pays_half_and_ends_as_any_other(tmp_path: Path) ->
         assert (row.status, row.attempt, row.parked) == ("ok", 1, None)
         assert it.claude.requests == []
         assert it.found("run.parked")
+        assert it.found("claude.asked")[0]["question"]["prompt"] == "x"
         assert it.found("claude.answered")[0]["text"] == json.dumps((await it.draft()).fields)
         ((cost, saved),) = rows(tmp_path, "SELECT cost_nano_usd, saved_nano_usd FROM spending")
         assert cost == saved > 0
@@ -73,6 +74,24 @@ async def test_a_parked_run_has_no_process_and_keeps_the_next_slot_from_starting
             assert runs.is_open(connection, "note")
         it.claude.batches.end_all()
         assert (await it.event("run.finished"))["status"] == "ok"
+
+
+async def test_the_next_run_waits_for_a_parked_one_whose_state_it_goes_on_from(tmp_path: Path) -> None:
+    body = "run.state['n'] = run.state.get('n', 0) + 1\nreturn Note(text=await run.claude('x'))"
+    async with rehearsal(tmp_path) as it:
+        it.claude.batches.looks = -1
+        it.drop("note.py", patient(body, options="overlap='queue'"))
+        await it.event("task.loaded")
+        first = start(it)
+        await it.event("run.parked")
+        second = start(it)
+        await it.event("batch.sent")
+        assert it.found("run.started", run=second) == []
+        it.claude.batches.end_all()
+        await it.event("run.finished", run=second, status="ok")
+        assert it.found("run.finished")[0]["run"] == first
+        with it.app.store.read() as connection:
+            assert runs.state(connection, "note") == {"n": 2}
 
 
 async def test_two_questions_at_once_wait_together_and_a_third_after_them(tmp_path: Path) -> None:
