@@ -18,6 +18,7 @@ from runner.claude.ask import Claude
 from runner.claude.batch import Batches
 from runner.claude.budget import Budget
 from runner.claude.price import upper_bound
+from runner.courier import Courier
 from runner.demand import submit
 from runner.diagnostics import Diagnostics
 from runner.dispatch import Dispatch
@@ -207,18 +208,9 @@ class App:
         )
         most = settings.gate.max_pending_total
         self.schedule = Schedule(self.store, self.stop, settings.zone, self.purses.are_spent, most)
-        self.outbox = Outbox(
-            self.home,
-            self.store,
-            self.stop,
-            self.children,
-            self.journal.sync,
-            self._current,
-            settings.secret,
-            say,
-            stand_ins.destination if stand_ins else "",
-            stand_ins.mail if stand_ins else "",
-        )
+        doubles = (stand_ins.destination, stand_ins.mail) if stand_ins else ()
+        courier = Courier(self.home, self.stop, self.children, settings.secret, say, *doubles)
+        self.outbox = Outbox(self.store, self.stop, courier, self.journal.sync, self._current)
 
     def _connect(self) -> Phone | None:
         """The phone, if there is a bot; in a rehearsal only a stand-in's."""

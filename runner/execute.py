@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import json
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from runner import quota, said, seal
-from runner.broker import Session, lessons
+from runner import quota, seal
+from runner.broker import lessons
 from runner.clock import stamp
 from runner.draft import canonical
-from runner.errors import DraftError, ParkedError, RunError, RunnerError, StoppedError, StoreError
+from runner.errors import RunError, RunnerError, StoppedError, StoreError
 from runner.stop import Door
 from runner.store import attachments, batches, decisions, drafts, pages, questions, runs
 from runner.store.drafts import Origin
 from runner.store.store import new_id
+from runner.talk import Talk
+from runner.verdict import LASTING, Attempt, Verdict
 from runner.vet import vet
 from runner.wordless import holds_text
 
@@ -26,78 +28,18 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Row
 
-    from runner.attached import Attached
     from runner.broker import Broker
     from runner.catalog import Declared
     from runner.children import Child, Children
     from runner.draft import Kind
     from runner.stop import Stop
     from runner.store.decisions import Lesson
-    from runner.store.pages import Kept
     from runner.store.store import Store, Transaction
+    from runner.verdict import Made, Said
 
 AGAIN_S = 5.0  #: before the second attempt; twice as long before each further one
 STATE_MAX = 1 << 20  #: characters of run.state
-PARK_S = 0.2  #: of silence after which a run that waits for a batch has asked all it can ask
-ITEMS_MAX = 100  #: drafts and alerts of one run
-ALERT_MAX = 10_000  #: characters of an alert
-QUESTION_MAX = 1_000  #: characters of the question it may carry
-LINES_MAX = 1000  #: lines that a run may put into the log
-ASKING_MAX = 64  #: questions a child may have open at the same time
 RECENT = 20  #: decisions that run.recent tells
-
-#: errors that another attempt would only repeat
-_LASTING = frozenset({"BudgetError", "ClaudeError", "DeclarationError", "StoppedError", "RunError"})
-
-
-@dataclass(frozen=True, slots=True)
-class Made:
-    """A draft that a run returned, checked against its kind."""
-
-    kind: Kind
-    fields: dict[str, Any]
-    call: int | None
-    place: int
-    files: dict[str, bytes]  #: what it attaches, by SHA-256
-
-
-@dataclass(frozen=True, slots=True)
-class Said:
-    """An alert that a run returned."""
-
-    text: str
-    question: str = ""  #: for the owner to answer; empty is none
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """How an attempt ended."""
-
-    status: str
-    error: str | None = None
-    may_help: bool = False  #: whether another attempt could end otherwise
-    alerts: tuple[Said, ...] = ()
-    drafts: tuple[Made, ...] = ()
-    state: dict[str, Any] | None = None
-    degraded: tuple[str, ...] = ()
-    pages: Mapping[str, Kept] = field(default_factory=dict)  #: that it got
-
-
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """One try of a run: what it is given, and the code that it begins with."""
-
-    row: Row[Any]
-    task: Declared
-    kinds: Mapping[str, Kind]
-    inputs: dict[str, Any]
-    base: Row[Any] | None  #: the draft that is to be written anew; None for an ordinary run
-    fields: dict[str, Any]  #: of that draft, as they stand
-
-    @property
-    def run(self) -> str:
-        """The run's id."""
-        return str(self.row.id)
 
 
 @dataclass(slots=True)
@@ -177,7 +119,7 @@ class Executor:
                 async with asyncio.timeout(limits.timeout.total_seconds()), at_most:
                     self.stop.ask(Door.RUN)
                     await child.send(order)
-                    verdict = await _Talk(self, attempt, child).listen()
+                    verdict = await self._talk(attempt, child).listen()
             return await self._checked(verdict)
         except TimeoutError:
             sentence = f"it took longer than its timeout of {limits.timeout} and was killed"
@@ -185,7 +127,10 @@ class Executor:
         except StoppedError as error:
             return Verdict("stopped", str(error))
         except RunnerError as error:
-            return Verdict("error", str(error), may_help=type(error).__name__ not in _LASTING)
+            return Verdict("error", str(error), may_help=type(error).__name__ not in LASTING)
+
+    def _talk(self, attempt: Attempt, child: Child) -> Talk:
+        return Talk(attempt, child, self.children, self.broker, self.stop, self.say)
 
     def _order(self, attempt: Attempt) -> dict[str, Any]:
         folder = self.home / ".runner" / "folders" / attempt.task.name
@@ -297,186 +242,3 @@ class Executor:
             feedback=attempt.row.feedback,
             revision_run=attempt.run,
         )
-
-
-@dataclass(slots=True)
-class _Talk:
-    """What is said between one child and its supervisor."""
-
-    executor: Executor
-    attempt: Attempt
-    child: Child
-    _asking: set[asyncio.Task[None]] = field(default_factory=set)
-    _tools: dict[int, asyncio.Future[tuple[str, bool]]] = field(default_factory=dict)
-    _lines: int = 0  #: for the log
-    _waits: bool = False  #: a question of it waits for a batch
-    _parking: asyncio.TimerHandle | None = None
-    _is_parked: bool = False
-    _session: Session = field(init=False)
-
-    def __post_init__(self) -> None:
-        attempt = self.attempt
-        self._session = Session(
-            run=attempt.run,
-            task=attempt.task,
-            lessons=attempt.inputs["lessons"],
-            base=attempt.base.run if attempt.base else None,
-            call=attempt.base.call if attempt.base else None,
-            draft=attempt.fields,
-            feedback=attempt.row.feedback or "",
-            seen=attempt.inputs.get("pages", {}),
-            call_tool=self._call_tool,
-        )
-
-    async def listen(self) -> Verdict:
-        """Answer until the outcome is said, or the child is gone."""
-        try:
-            while (message := await self.child.receive()) is not None:
-                if (verdict := self._take(message)) is not None:
-                    return verdict
-        finally:
-            if self._parking is not None:
-                self._parking.cancel()
-            for asking in self._asking:
-                asking.cancel()
-        return await self._missing()
-
-    def _take(self, message: dict[str, Any]) -> Verdict | None:
-        match message.get("op"):
-            case "claude" | "fetch" | "figures" | "attach":
-                self._answer(message)
-            case "tooled":
-                self._tooled(message)
-            case "unfit":
-                self.executor.broker.forget(self._session, message.get("position"))
-            case "log":
-                self._log(message)
-            case "calling":
-                pass
-            case "outcome":
-                return _outcome(self.attempt, said.outcome(message), self._session)
-            case "failed":
-                return _failure(said.failure(message))
-            case other:
-                raise RunError(f"the child said {other!r:.80}, which means nothing")
-        return None
-
-    def _answer(self, message: dict[str, Any]) -> None:
-        if len(self._asking) >= ASKING_MAX:
-            raise RunError(f"the task asked more than {ASKING_MAX} things at the same time")
-        work = asyncio.get_running_loop().create_task(self._reply(message))
-        self._asking.add(work)
-        work.add_done_callback(self._answered)
-
-    def _answered(self, work: asyncio.Task[None]) -> None:
-        """A question came to its end; where only such are left that wait, the run is parked once it is silent."""
-        self._asking.discard(work)
-        if self._waits and not self._asking:
-            self._park_soon()
-
-    def _park_soon(self) -> None:
-        if self._parking is not None:
-            self._parking.cancel()
-        self._parking = asyncio.get_running_loop().call_later(PARK_S, self._park, self.child.heard)
-
-    def _park(self, heard: int) -> None:
-        if self.child.heard != heard:
-            self._park_soon()
-        elif not self._asking:
-            self._is_parked = True
-            self.executor.children.kill(self.child)
-
-    async def _reply(self, message: dict[str, Any]) -> None:
-        try:
-            reply = {"ok": await self.executor.broker.answer(self._session, message)}
-        except ParkedError:
-            self._waits = True
-            return
-        except RunnerError as error:
-            reply = {"error": str(error), "type": type(error).__name__}
-        except Exception as error:  # noqa: BLE001 - whatever a child asks, it and nobody else is told
-            self.executor.say("error", f"{type(error).__name__}: {error}", task=self.attempt.task.name)
-            reply = {"error": "what was asked could not be answered; the runner's log says why"}
-        await self.child.send({"re": message.get("id"), **reply})
-
-    async def _call_tool(self, name: str, args: dict[str, Any]) -> tuple[str, bool]:
-        number = len(self._tools)
-        answered = self._tools[number] = asyncio.get_running_loop().create_future()
-        await self.child.send({"tool": number, "name": name, "input": args})
-        text, is_error = await answered
-        return text, is_error
-
-    def _tooled(self, message: dict[str, Any]) -> None:
-        answer = said.tooled(message)
-        asked = self._tools.get(answer.tool)
-        if asked is not None and not asked.done():
-            asked.set_result((answer.text, answer.is_error))
-
-    def _log(self, message: dict[str, Any]) -> None:
-        level = "warning" if message.get("level") == "warning" else "info"
-        self._lines += 1
-        if self._lines > LINES_MAX:
-            return
-        if self._lines == LINES_MAX:
-            message = {
-                "level": "warning",
-                "message": f"… (more than {LINES_MAX:,} lines; the rest are not kept)",
-            }
-        details = message.get("details")
-        if len(json.dumps(details)) > said.WORDS_MAX:
-            details = said.short(details)
-        about = {"task": self.attempt.task.name, "run": self.attempt.run, "details": details}
-        self.executor.say(level, said.short(message.get("message")), source="run.log", **about)
-
-    async def _missing(self) -> Verdict:
-        """The child ended without an outcome."""
-        how = await self.child.ended
-        if self.executor.stop.look():
-            raise StoppedError(f"stopped: {self.executor.stop.reason}")
-        if self._is_parked:
-            return Verdict("parked")
-        hint = "; perhaps it used more than its memory=" if how == "signal 9" else ""
-        return Verdict("error", f"the child ended without an outcome ({how}){hint}", may_help=True)
-
-
-def _failure(failure: said.Failure) -> Verdict:
-    place = f" ({failure.file}:{failure.line})" if failure.file else ""
-    return Verdict("error", said.short(failure.error) + place, may_help=failure.kind not in _LASTING)
-
-
-def _outcome(attempt: Attempt, outcome: said.Outcome, session: Session) -> Verdict:
-    """What the task returned; raises `RunError` for what no task can return."""
-    made = outcome.made
-    if len(made) > ITEMS_MAX:
-        raise RunError(f"a run may return up to {ITEMS_MAX} drafts and alerts")
-    return Verdict(
-        "ok",
-        alerts=tuple(_alert(item.alert, item.question) for item in made if item.alert is not None),
-        drafts=tuple(
-            _made(attempt, place, item, session.attached)
-            for place, item in enumerate(made)
-            if item.draft is not None
-        ),
-        state=outcome.state,
-        degraded=tuple(said.short(why) for why in outcome.degraded[:ITEMS_MAX]),
-        pages=session.pages,
-    )
-
-
-def _alert(text: str, question: str) -> Said:
-    if len(text) > ALERT_MAX:
-        raise RunError(f"an Alert is a text of at most {ALERT_MAX:,} characters")
-    if len(question) > QUESTION_MAX:
-        raise RunError(f"an Alert's question is a text of at most {QUESTION_MAX:,} characters")
-    return Said(text, question)
-
-
-def _made(attempt: Attempt, place: int, item: said.Item, attached: Attached) -> Made:
-    kind = attempt.kinds.get(item.draft or "")
-    if kind is None:
-        known = ", ".join(attempt.kinds) or "none"
-        raise DraftError(
-            f"the task returned a {item.draft}, a kind that tasks/{attempt.task.file} doesn't name; "
-            f"import its class there; it names: {known}"
-        )
-    return Made(kind, item.fields, item.call, place, attached.files(item.fields))

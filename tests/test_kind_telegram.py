@@ -9,9 +9,9 @@ from deliveries import check, deliver
 from pydantic import ValidationError
 
 from runner import NotDelivered
+from runner.courier import PRIVATE
 from runner.drafts import TelegramPost
 from runner.errors import DraftError
-from runner.outbox import PRIVATE
 from runner.rehearsal.channel import StandInChannel
 from runner.rehearsal.destination import Answers, DropsResponse
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from modules import FIND, note
 
-from runner import outbox
+from runner.courier import key_of
 from runner.errors import DecisionError
 from runner.gate import State
 from runner.rehearsal.destination import Answers, Delays, DropsRequest, DropsResponse
@@ -146,7 +146,7 @@ async def test_what_a_crash_cut_off_is_uncertain_and_looked_up_at_the_next_start
             drafts.approve(tx, sheet.held, "ana")
             held = drafts.held(tx.connection, sheet.held.id)
             drafts.move(tx, held, State.DELIVERING)
-            deliveries.begin(tx, held, outbox.key_of(held))
+            deliveries.begin(tx, held, key_of(held))
     async with rehearsal(tmp_path) as it:
         event = await it.event("delivery.uncertain", draft=sheet.held.id)
         assert event["reason"] == "the runner ended while it was being delivered"
