@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
+from ground import ground  # noqa: F401 - a fixture
 
 from runner.clock import Clock
 from runner.store.store import Store

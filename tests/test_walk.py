@@ -9,20 +9,14 @@ import pytest
 from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis.stateful import run_state_machine_as_test
 from walk import Walk
-from walking import Ground
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
+
+    from ground import Ground
 
 CHUNKS = 8  #: that the walks are split into, so that several processes share them
 STEPS = 16  #: of a walk, at most
-
-
-@pytest.fixture(scope="module")
-def ground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
-    found = Ground()
-    yield found
-    found.close()
 
 
 @pytest.mark.timeout(3000)

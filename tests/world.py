@@ -1,11 +1,4 @@
-"""The ground that walks go over: the real runner, built and crashed in this process, on stand-ins for the world.
-
-All of it is real: `App` with its rooms, a SQLite file, the journal, the desk of another process, the Telegram loop on
-a stand-in, deliveries and runs in sealed children over HTTP. What differs from `runner up`: one zygote serves all
-walks (to start one costs more than a walk), nothing watches the folder or taps the runner (a walk does it, and waits
-until all is quiet), the clock is set by hand, and the kinds speak HTTP over a plain socket, since importing a client
-anew in each child would cost more than all else.
-"""
+"""One walk's world: a destination, a phone if there is one, and a runner that comes, goes and is crashed."""
 
 from __future__ import annotations
 
@@ -13,14 +6,11 @@ import asyncio
 import json
 import os
 import resource
-import shutil
-import tempfile
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pytest
 from conftest import HandClock
+from ground import FILE
 from phones import AT_ONCE, OWNER
 from pydantic import SecretStr
 from sqlalchemy import event
@@ -31,11 +21,9 @@ from runner.children import Children
 from runner.clock import stamp
 from runner.draft import digest
 from runner.errors import StoreError
-from runner.fit import check_fields
 from runner.gate import State
 from runner.rehearsal.destination import StandInDestination
 from runner.rehearsal.telegram import TOKEN, StandInTelegram
-from runner.review import desk
 from runner.review.desk import Desk
 from runner.review.telegram.poll import Rhythm
 from runner.stop import Stop
@@ -43,135 +31,16 @@ from runner.store import drafts, phone, runs, stops
 from runner.store.store import Store, new_id
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterator
+    from collections.abc import Callable, Iterator
 
+    from ground import Ground
     from sqlalchemy import Row
 
     from runner.rehearsal.destination import Arrival
     from runner.store.store import Transaction
 
-MEMORY = Path("/dev/shm")  #: a folder that no fsync slows down, where there is one
 BY_HAND = 3600.0  #: seconds; so late that only the walk itself looks
-QUIET_S = 20.0  #: how long a runner may take to come to rest
-FILE = "walk.py"
-KINDS = '''
-"""Three kinds for one destination: of one it knows nothing, of one it drops repeats, of one it can be asked."""
-import asyncio
-import json
-from typing import ClassVar
-from urllib.parse import urlsplit
-from runner import Delivery, Draft, NotDelivered, Receipt, Run, task
-
-CODE = {code}
-
-
-async def ask(delivery, method, path, body=b""):
-    there = urlsplit(delivery.rehearsal)
-    reader, writer = await asyncio.open_connection(there.hostname, there.port)
-    head = f"{{method}} {{path}} HTTP/1.1\\r\\nHost: walk\\r\\nIdempotency-Key: {{delivery.key}}\\r\\n"
-    writer.write(f"{{head}}Content-Length: {{len(body)}}\\r\\nConnection: close\\r\\n\\r\\n".encode() + body)
-    answer = await reader.read()
-    writer.close()
-    return int(answer.split()[1])
-
-
-async def send(draft, delivery):
-    status = await ask(delivery, "POST", "/", json.dumps({{"text": draft.text, "code": CODE}}).encode())
-    if status == 422:
-        raise NotDelivered("the destination refused it")
-    return Receipt(id=delivery.key)
-
-
-class Plain(Draft):
-    """One of which nobody can tell whether it arrived."""
-    text: str
-
-    async def deliver(self, delivery: Delivery) -> Receipt:
-        return await send(self, delivery)
-
-
-class Keyed(Draft):
-    """One whose repeats are dropped."""
-    text: str
-    once: ClassVar = "key"
-
-    async def deliver(self, delivery: Delivery) -> Receipt:
-        return await send(self, delivery)
-
-
-class Found(Draft):
-    """One that can be looked up."""
-    text: str
-
-    async def deliver(self, delivery: Delivery) -> Receipt:
-        return await send(self, delivery)
-
-    async def find(self, delivery: Delivery) -> Receipt | None:
-        status = await ask(delivery, "GET", f"/arrivals/{{delivery.key}}")
-        return Receipt(id=delivery.key) if status == 200 else None
-
-
-@task()
-async def write(run: Run):
-    """Write one of each."""
-    words = run.revision.feedback if run.revision else ""
-    return [kind(text=words or f"{{kind.__name__}} of {{run.id}}") for kind in (Plain, Keyed, Found)]
-'''
-
-
-class Ground:
-    """What all walks share: a loop, a folder, a zygote."""
-
-    def __init__(self) -> None:
-        self.home = Path(tempfile.mkdtemp(prefix="walks-", dir=MEMORY if MEMORY.is_dir() else None))
-        self.loop = asyncio.new_event_loop()
-        self.troubles: list[str] = []  #: what went wrong where nobody waited
-        self.loop.set_exception_handler(lambda _, about: self.troubles.append(str(about)))
-        self.children = Children(self.home / "STOP")
-        self.modules: dict[int, Any] = {}  #: what was read of each version of the code, which costs a child
-        self._blank = self.home / "blank.db"
-        self._first = Store(f"sqlite:///{self._blank}")
-        self._given = pytest.MonkeyPatch()
-        self._given.setenv(
-            "SSL_CERT_DIR", str(self.home)
-        )  # nothing here speaks TLS; to read the usual ones is slow
-        self._given.setattr(desk, "check_apart", check_fields)
-        self.run(self._start())
-
-    async def _start(self) -> None:
-        self.children.start()
-        self._first.open()
-        self._first.close()
-
-    def share(self, store: Store) -> None:
-        """Have a store take the SQL that was written for others: to write it anew costs more than to run it."""
-        store._engine.dialect = self._first._engine.dialect
-        store._engine._compiled_cache = self._first._engine._compiled_cache
-
-    def run(self, work: Coroutine[Any, Any, Any]) -> Any:
-        return self.loop.run_until_complete(work)
-
-    def clear(self) -> None:
-        """As it was before the first walk."""
-        for path in (self.home / "STOP", self.home / ".runner", self.home / "logs"):
-            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
-        (self.home / ".runner").mkdir()
-        shutil.copyfile(self._blank, self.home / ".runner" / "store.db")
-        self.troubles.clear()
-        self.write(0)
-
-    def write(self, code: int) -> None:
-        """Save that version of the kinds' code; in place, and dated by its number."""
-        path = self.home / "tasks" / FILE
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(KINDS.format(code=code), encoding="utf-8")
-        os.utime(path, (1_700_000_000 + code, 1_700_000_000 + code))
-
-    def close(self) -> None:
-        self.run(self.children.close())
-        self.loop.close()
-        self._given.undo()
-        shutil.rmtree(self.home)
+QUIET_S = 60.0  #: how long a runner may take to come to rest
 
 
 class World:
@@ -319,6 +188,21 @@ class World:
         broken = os.open(device, os.O_WRONLY)
         os.dup2(broken, self.app.journal._descriptor)
         os.close(broken)
+
+    @contextmanager
+    def changed_bytes(self, draft: str, number: int) -> Iterator[None]:
+        """Somebody writes other words into the store, past all guards, and later takes them back."""
+        with self.store.read() as connection:
+            before = drafts.content(connection, draft, number)
+        self._put(draft, number, before.replace(b'"text":"', b'"text":"not '))
+        yield
+        self._put(draft, number, before)
+
+    def _put(self, draft: str, number: int, content: bytes) -> None:
+        with self.store.change() as tx:
+            tx.connection.exec_driver_sql(
+                "UPDATE revisions SET content = ? WHERE draft = ? AND number = ?", (content, draft, number)
+            )
 
     async def edit_code(self, code: int) -> None:
         """Save another version of the code, and let the runner see it."""
