@@ -36,6 +36,7 @@ MESSAGES_MAX = 20_000  #: messages from a child
 OUTPUT_MAX = 64 << 10  #: bytes of a child's stdout and stderr that are kept
 SEND_BUFFER = 1 << 20  #: bytes of orders to the zygote that may be under way
 START_S = 20.0  #: how long the zygote may take to be ready
+DYING_S = 0.1  #: how long the end of one child may go untold because others of the same kill have not ended
 
 
 @dataclass(slots=True)
@@ -112,6 +113,8 @@ class Children:
         self._stop = stop
         self._live: dict[int, Child] = {}
         self._forking: dict[int, Child] = {}
+        self._doomed: set[int] = set()  # numbers of those that were killed together and have not ended
+        self._ends: list[tuple[Child, str]] = []  # how those ended that did since
         self._numbers = itertools.count(1)
         self._lock = threading.Lock()
         self._control: socket.socket | None = None
@@ -237,9 +240,20 @@ class Children:
         with self._lock:
             _kill(child)  # what is left of its group; the pid is still its own
             del self._live[child.number]
+            self._doomed.discard(child.number)
         assert self._control is not None
         self._control.send(json.dumps({"op": "reap", "pid": child.pid}).encode())
-        child.end.set_result(how)
+        self._ends.append((child, how))
+        if not self._doomed:
+            self._tell_ends()
+        elif len(self._ends) == 1:
+            asyncio.get_running_loop().call_later(DYING_S, self._tell_ends)
+
+    def _tell_ends(self) -> None:
+        """Let whoever waits for them go on: not before all are dead, since going on takes the processor from dying."""
+        ends, self._ends = self._ends, []
+        for child, how in ends:
+            child.end.set_result(how)
 
     def _mourn(self) -> None:
         """The zygote is gone, and its children with it; the next fork starts another."""
@@ -251,6 +265,8 @@ class Children:
             self._process.wait()
         with self._lock:
             gone, self._live = list(self._live.values()), {}
+            self._doomed.clear()
+        self._tell_ends()
         for child in gone:
             child.end.set_result("the end of the zygote")
         unborn, self._forking = list(self._forking.values()), {}
@@ -262,6 +278,7 @@ class Children:
         """Kill every child with its group, from any thread; how many. Those spared live unless `and_spared`."""
         with self._lock:
             doomed = [child for child in self._live.values() if and_spared or not child.is_spared]
+            self._doomed |= {child.number for child in doomed}
             for child in doomed:
                 _kill(child)
         return len(doomed)
