@@ -12,7 +12,7 @@ from runner.clock import Clock
 from runner.store.store import Store
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 
@@ -39,6 +39,22 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--crash-points", default="3", help="how many points of each way are tried; 'all' is each"
     )
+    parser.addoption("--stops", type=int, default=20, help="how often a busy runner is stopped")
+    parser.addoption(
+        "--seed", type=int, default=0, help="what chance begins with; 0: anything, which is printed"
+    )
+
+
+@pytest.fixture
+def told(pytestconfig: pytest.Config) -> Callable[[str], None]:
+    """Prints a line of figures, whatever pytest keeps to itself."""
+    capture = pytestconfig.pluginmanager.getplugin("capturemanager")
+
+    def tell(line: str) -> None:
+        with capture.global_and_fixture_disabled():
+            print(f"\n{line}")  # noqa: T201 - that is what it is for
+
+    return tell
 
 
 @pytest.fixture

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 import pytest
 from modules import note
 from test_app import is_alive
+from test_store import put
 
 from runner.errors import StoppedError, StoreError
 from runner.gate import State
 from runner.review.desk import Desk
-from runner.stop import Stop
+from runner.stop import Stop, write
 from runner.store import runs, stops
 from runner.store.store import Store
 from runner.testing import Rehearsal, rehearsal
@@ -201,3 +202,32 @@ async def test_promise_18_a_clock_that_jumps_while_stopped_makes_no_approval_goo
         assert it.count("delivery.started") == 0
         assert len(it.destination.ledger) == 0
         assert [event for event in it.found("run.started") if event.get("slot")] == []
+
+
+async def test_promise_18_a_resume_that_is_faster_than_the_record_voids_what_was_approved_before(
+    tmp_path: Path,
+) -> None:
+    async with rehearsal(tmp_path) as it:
+        it.drop("note.py", note())
+        await it.run("note")
+        sheet = await it.draft()
+        soon = it.app.store.clock.now() + timedelta(seconds=0.5)
+        it.desk.approve(sheet.held.id, sheet.held.digest, "ana", not_before=soon)
+        it.app.stop.engage("too loud")
+        it.desk.resume("ana")  # before the loop had its turn
+        assert state(it, sheet.held.id) is State.PENDING
+        await it.event("stop.released")
+        assert it.count("stop.engaged", reason="too loud") == 1
+
+
+def test_promise_18_a_stop_and_a_resume_with_no_runner_up_void_what_was_approved_before(
+    tmp_path: Path, store: Store
+) -> None:
+    with store.change() as tx:
+        put(tx, "d1", "hello")
+    desk = Desk(store, Stop(tmp_path / "STOP", [].append))
+    digest = desk.sheet("d1").held.digest
+    desk.approve("d1", digest, "ana")
+    write(tmp_path / "STOP", "too loud")
+    assert desk.resume("ana")
+    assert desk.sheet("d1").held.state is State.PENDING
