@@ -225,7 +225,8 @@ def test_promise_18_a_stop_and_a_resume_with_no_runner_up_void_what_was_approved
 ) -> None:
     with store.change() as tx:
         put(tx, "d1", "hello")
-    desk = Desk(store, Stop(tmp_path / "STOP", [].append))
+    reasons: list[str] = []
+    desk = Desk(store, Stop(tmp_path / "STOP", reasons.append))
     digest = desk.sheet("d1").held.digest
     desk.approve("d1", digest, "ana")
     write(tmp_path / "STOP", "too loud")
