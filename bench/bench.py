@@ -341,7 +341,7 @@ async def stopped(it: Rehearsal, home: Path, count: int) -> float:
     (home / "STOP").touch()
     dead = await watcher
     (home / "STOP").unlink()
-    await it.until(lambda: len(it.app.children) == 0 and it.app._is_recorded)
+    await it.until(lambda: len(it.app.children) == 0 and it.app.halt.is_recorded)
     it.desk.resume("bench")
     await it.until(lambda: it.app.stop.reason is None)
     return dead - touched

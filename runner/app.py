@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from contextlib import ExitStack, aclosing, asynccontextmanager, contextmanager, suppress
+from contextlib import ExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +25,7 @@ from runner.dispatch import Dispatch
 from runner.errors import AlreadyRunningError, JournalError, RunnerError, StoreError
 from runner.execute import Executor
 from runner.fetch import Fetcher, Place
+from runner.halt import Halt
 from runner.heartbeat import Heartbeat
 from runner.journal import Journal
 from runner.outbox import Outbox
@@ -33,13 +34,14 @@ from runner.purses import Purses
 from runner.review.desk import Desk
 from runner.schedule import Schedule
 from runner.secrecy import Veil
-from runner.stop import GRACE_S, Door, Stop, sight
-from runner.store import runs, stops
+from runner.stop import Door, Stop
+from runner.store import runs
 from runner.store.store import Store
+from runner.watcher import Watcher
 from runner.worker.sealing.user import chosen
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+    from collections.abc import AsyncIterator, Callable, Iterable, Mapping
     from datetime import timedelta
     from pathlib import Path
 
@@ -51,7 +53,6 @@ if TYPE_CHECKING:
 
 KEPT = 100_000  #: events that stay in the store once they are in the journal
 PATIENCE_S = 1.0  #: with a command that is writing the journal when the runner starts
-LOOK_S = 1.0  #: how often the store is looked at where no tap comes
 REHEARSED_AGAIN_S = 0.5  #: before a second attempt in a rehearsal, which nobody should wait for
 REHEARSED_LOOK_S = 0.05  #: between two looks at a batch, likewise
 REHEARSAL = "rehearsal"  #: the account that every draft of a rehearsal names
@@ -83,7 +84,7 @@ class App:
         self.settings, self.stand_ins = settings, stand_ins
         self.home = settings.home
         self.store = Store(settings.database, is_rehearsal=stand_ins is not None)
-        self.stop = Stop(self.home / "STOP", self._latch)
+        self.stop = Stop(self.home / "STOP", self._halted)
         self.journal = Journal(self.home / "logs", self.store, heard)
         self.veil = Veil()
         self.children = Children(
@@ -92,13 +93,11 @@ class App:
         every = stand_ins.every if stand_ins else None
         project = stand_ins.project if stand_ins else None
         self.catalog = Catalog(self.home, self.children, self.stop.look, every, project)
+        self.halt = Halt(self.stop, self.store, self.children, self._soon, self._recover)
         self.desk = Desk(self.store, self.stop, settings.approvals)
         self.phone: Phone | None = None  # while it is up and a bot is set
         self._is_turning = False
-        self._recorded = 0  # how many stops were put into the store
-        self._was_stopped = False  # and the modules were not read since
         self._catching_up: asyncio.Task[None] | None = None  # reads them
-        self._said: set[str] = set()  # what went wrong while watching, each told once
 
     @property
     def state_folder(self) -> Path:
@@ -137,7 +136,7 @@ class App:
                 await self.children.close()
 
     def _open(self, stack: ExitStack) -> None:
-        self._loop = asyncio.get_running_loop()
+        self._loop = self.halt.loop = asyncio.get_running_loop()
         self.store.open()
         stack.callback(self.store.close)
         self.store.check()
@@ -174,6 +173,9 @@ class App:
         api = Batches(self.claude)
         look_s = REHEARSED_LOOK_S if stand_ins else settings.batch_look_s
         self.patience = Patience(self.store, self.stop, api, budget, self.purses, upper_bound, say, look_s)
+        self.watcher = Watcher(
+            self.catalog, self.store, self.halt, self.patience, self._take, self._soon, say
+        )
         broker = Broker(
             self.store,
             self.stop,
@@ -225,7 +227,7 @@ class App:
             self.outbox.inquire,
             lambda: self.journal.head,
             self.diagnostics.say,
-            lambda: self._was_stopped or self._catching_up is not None,
+            lambda: self.halt.was_stopped or self._catching_up is not None,
         )
         if self.stand_ins:
             settings = settings.model_copy(update={"telegram_api": self.stand_ins.telegram})
@@ -244,7 +246,7 @@ class App:
 
     async def _begin(self, *, is_scheduled: bool) -> None:
         self._is_scheduled = is_scheduled
-        self._follow_latch()
+        self.halt.follow()
         self.stop.look()
         await self.catalog.scan()
         self._learn_secrets()
@@ -277,12 +279,12 @@ class App:
         self.outbox.recover()
 
     async def _watch(self) -> None:
-        """Keep up with the folder and with the store, where nothing taps."""
+        """Keep up with what nobody tells of."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._watch_folder())
-            group.create_task(self._watch_store())
+            group.create_task(self.watcher.folder())
+            group.create_task(self.watcher.store())
+            group.create_task(self.watcher.batches())
             group.create_task(notify.keep_alive())
-            group.create_task(self._see_to_batches())
             if self._is_scheduled and self.stand_ins is None:
                 group.create_task(self._heartbeat().work())
 
@@ -303,44 +305,6 @@ class App:
             return str(error)
         return ""
 
-    async def _watch_folder(self) -> None:
-        """Take what changes in the folder; whatever goes wrong with one change, the next is seen."""
-        while True:
-            with self._surviving("tasks/ could not be looked at"):
-                self._take(News())  # what an iteration that failed left undone
-                async with aclosing(self.catalog.watch()) as changes:
-                    async for news in changes:
-                        self._take(news)
-            await asyncio.sleep(LOOK_S)
-
-    async def _see_to_batches(self) -> None:
-        while True:
-            with self._surviving("batches could not be seen to"):
-                await self.patience.work()
-            await asyncio.sleep(LOOK_S)
-
-    async def _watch_store(self) -> None:
-        version = -1
-        while True:
-            await asyncio.sleep(LOOK_S)
-            with self._surviving("the store could not be looked at"):
-                has_changed = version != (version := self.store.version())
-                if has_changed or not self._is_recorded:
-                    self._soon()
-
-    @contextmanager
-    def _surviving(self, what: str) -> Iterator[None]:
-        """Say what went wrong, once for the same thing, and let whoever watches go on; a lost store is for STOP."""
-        try:
-            yield
-        except StoreError as error:
-            self.stop.engage(str(error))
-        except Exception as error:  # noqa: BLE001 - a watcher that ended would leave the runner blind
-            words = f"{what}: {type(error).__name__}: {error}"
-            if words not in self._said:
-                self._said.add(words)
-                self.diagnostics.say("error", words)
-
     def _take(self, news: News) -> None:
         """Tell of what a scan changed, and go by it."""
         self._learn_secrets()
@@ -354,7 +318,7 @@ class App:
         """Read the modules, and look around again."""
 
         async def scan() -> None:
-            with self._surviving("tasks/ could not be looked at"):
+            with self.watcher.surviving("tasks/ could not be looked at"):
                 self._take(await self.catalog.scan())
             self._catching_up = None
             self._soon()
@@ -384,7 +348,7 @@ class App:
         except (JournalError, StoreError) as error:
             self.stop.engage(str(error))
         try:
-            self._follow_latch()
+            self.halt.follow()
             self._begin_what_may()
             self.patience.tap()
             if self.phone is not None:
@@ -394,8 +358,8 @@ class App:
 
     def _begin_what_may(self) -> None:
         """Runs and deliveries; after a stop only once the modules were read, since none was while it lasted."""
-        if self._was_stopped and self.stop.reason is None:
-            self._was_stopped = False
+        if self.halt.was_stopped and self.stop.reason is None:
+            self.halt.was_stopped = False
             self._catch_up()
         if self._catching_up is not None:
             return
@@ -403,45 +367,8 @@ class App:
         if self._is_scheduled:
             self.outbox.look()
 
-    def _latch(self, reason: str) -> None:
-        """STOP was seen, by whatever thread: kill first, then write it down."""
-        self._was_stopped = True
-        self.children.kill_all()
-        self._loop.call_soon_threadsafe(self._latched)
-
-    def _latched(self) -> None:
-        self._loop.call_later(GRACE_S, self._grace_is_over)
-        self._soon()
-
-    def _grace_is_over(self) -> None:
-        if self.stop.reason is not None:
-            self.children.kill_all(and_spared=True)
-
-    def _follow_latch(self) -> None:
-        """Make the guard and the store agree: a stop is put on record, a resume is heard."""
-        with self.store.read() as connection:
-            latch = stops.latched(connection)
-        reason = self.stop.reason
-        is_recorded = (
-            self._is_recorded
-        )  # read after the reason: a stop seen in between is not taken for the last one
-        if latch is not None:
-            self.stop.engage(latch.reason)
-            self._recorded = self.stop.times
-        elif reason is not None and is_recorded and sight(self.stop.path) is None:
-            self.stop.release()
-            self._recover()  # what could not be put on record while the store failed
-        elif reason is not None:
-            # its first sight may come before its first word
-            self.stop.explain(sight(self.stop.path) or reason)
-            with self.store.change() as tx:
-                stops.engage(tx, str(self.stop.reason), "the STOP file")
-            self._recorded = self.stop.times
-
-    @property
-    def _is_recorded(self) -> bool:
-        """Whether the stop that is engaged is in the store."""
-        return self._recorded == self.stop.times
+    def _halted(self, reason: str) -> None:
+        self.halt.engage()
 
     async def _end(self) -> None:
         """End in order: no new decision, no new slot, no new run, no new delivery; then the last word."""
@@ -454,7 +381,7 @@ class App:
         await self.fetcher.close()
         self.store.committed = _nothing
         with suppress(RunnerError):
-            self._follow_latch()  # a stop that could not be put on record until now
+            self.halt.follow()  # a stop that could not be put on record until now
         with suppress(RunnerError):
             self.diagnostics.write_down()
             self.store.tell("runner.ended", pid=os.getpid())

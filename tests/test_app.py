@@ -192,7 +192,7 @@ async def test_a_store_that_cannot_be_looked_at_stops_and_is_looked_at_again(tmp
         raise StoreError("it is gone")
 
     async with rehearsal(tmp_path) as it:
-        with it.app._surviving("the store could not be looked at"):
+        with it.app.watcher.surviving("the store could not be looked at"):
             fail()
         assert it.app.stop.reason == "it is gone"
         await it.event("stop.engaged", reason="it is gone")

@@ -109,7 +109,7 @@ async def test_promise_16_a_stop_between_a_resume_and_the_next_turn_of_the_loop_
         latch = it.app.stop.latch
 
         def late(reason: str) -> None:
-            it.app._follow_latch()  # the loop was faster than the thread that saw the file
+            it.app.halt.follow()  # the loop was faster than the thread that saw the file
             latch(reason)
 
         it.app.stop.latch = late

@@ -263,7 +263,7 @@ async def test_after_a_stop_nobody_is_told_that_a_task_is_not_there_before_tasks
             assert "tasks/ is read again" in await answered(hand, command)
         (tmp_path / "tasks" / "go.txt").touch()
         await hand.it.event("task.loaded", task="note")
-        await hand.it.until(lambda: not hand.it.app._was_stopped and hand.it.app._catching_up is None)
+        await hand.it.until(lambda: not hand.it.app.halt.was_stopped and hand.it.app._catching_up is None)
         assert "there is no task 'other'" in await answered(hand, "/run other")
         assert "of note is queued" in await answered(hand, "/run note")
 
