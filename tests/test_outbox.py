@@ -363,7 +363,7 @@ async def test_promise_18_what_was_uncertain_when_stop_came_is_never_sent_again(
 async def test_promise_17_a_delivery_that_takes_longer_than_its_grace_is_killed_and_uncertain(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("runner.app.GRACE_S", 0.3)
+    monkeypatch.setattr("runner.halt.GRACE_S", 0.3)
     async with rehearsal(tmp_path) as it:
         it.destination.script(Delays(60))
         draft = await approved(it, note())
