@@ -27,9 +27,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from syscalls import Point
+
 pytestmark = pytest.mark.skipif(
     not syscalls.is_there(), reason="this kernel hands no system calls to a listener"
 )
+
+LATER = 3  #: calls after the last to the destination: within the commit of what it answered
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +106,7 @@ async def walked(way: Way, hatchery: Nursery, name: str, at: int, figures: Figur
 
 
 async def chosen(way: Way, hatchery: Nursery, name: str, count: str) -> Iterator[int]:
-    """Which points: all, each in its turn; or so many, one from each stretch of the way."""
+    """Which points: all, each in its turn; or so many, one from each stretch of the way, and the worst one."""
     if count == "all":
         return itertools.count(1)
     seed = int(os.environ.get("CRASH_SEED") or random.randrange(1 << 32))
@@ -110,7 +114,11 @@ async def chosen(way: Way, hatchery: Nursery, name: str, count: str) -> Iterator
     whole = await walked(way, hatchery, "", 0, Figures())
     points = [point for point in whole.points if name != "ENOSPC" or point.what != "send"]
     stretch, chance = len(points) / int(count), random.Random(seed)
-    return iter([1 + int(stretch * (each + chance.random())) for each in range(int(count))])
+    drawn = [1 + int(stretch * (each + chance.random())) for each in range(int(count))]
+    if name == "kill":
+        sent = max(place for place, point in enumerate(points, 1) if point.where == "destination")
+        drawn.append(sent + LATER)  # where a delivery has arrived and nobody has written it down
+    return iter(drawn)
 
 
 @pytest.mark.timeout(4 * 3600)
@@ -145,6 +153,24 @@ async def test_promises_4_and_22_nothing_is_told_or_delivered_before_what_it_res
         assert wanted <= made
         assert len(walk.destination.effects) == 1
         assert fault.early == []
+
+
+async def test_promise_5_a_tap_is_in_the_store_before_telegram_is_told_that_it_came(
+    tmp_path: Path, hatchery: Nursery
+) -> None:
+    async with walking(await WAYS["tap"](tmp_path), hatchery) as walk:
+        early = []
+
+        def judge(point: Point) -> int:
+            if not walk.telegram.updates.pending and not walk.ask("SELECT 1 FROM updates"):
+                early.append(str(point))  # a runner that ended here would never hear of the tap
+            return 0
+
+        born = await walk.up(judge, approves=False, resumes=False)
+        await until(walk.is_over, lambda: born)
+        await born.kill()
+        assert walk.telegram.updates.pending == []
+        assert early == []
 
 
 async def test_promise_4_the_command_line_says_nothing_before_it_is_on_disk(

@@ -123,7 +123,7 @@ class Walk:
     tap: int = 0  #: the update
     promised: set[str] = field(default_factory=set)  #: drafts that were said to be pending before the fault
 
-    async def up(self, fault: Fault | None, **owner: bool) -> Born:
+    async def up(self, judge: Callable[[Point], int] | None, **owner: bool) -> Born:
         ends = {
             int(server.url.rpartition(":")[2]): name
             for name, server in (
@@ -139,7 +139,7 @@ class Walk:
             "telegram": self.telegram.url if self.way.chats else "",
             **owner,
         }
-        return await self.nursery.bear(order, ends, fault)
+        return await self.nursery.bear(order, ends, judge)
 
     def entries(self, name: str = "") -> list[dict[str, Any]]:
         """What the journal tells of, whole lines only."""
@@ -235,7 +235,7 @@ async def way_of_a_tap(folder: Path) -> Way:
     home = folder / "tap"
     async with StandInTelegram() as tg:
         async with phoned(home, tg) as hand:
-            hand.it.drop("note.py", note(BODY))
+            hand.it.drop("note.py", note())
             await hand.it.run("note")
             await hand.shown(APPROVE)
         chats = copy.deepcopy(tg.chats)
