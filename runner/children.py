@@ -26,7 +26,7 @@ from runner.worker.sealing.kernel import hide
 from runner.worker.sealing.user import chosen
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping
+    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
     from pathlib import Path
 
     from runner.worker.sealing.user import User
@@ -172,12 +172,10 @@ class Children:
         ours, theirs = socket.socketpair()
         output, print_end = os.pipe()
         child = Child(next(self._numbers), ours, output, self.veil)
-        self._forking[child.number] = child
-        order = json.dumps({"op": "fork", "child": child.number}).encode()
-        socket.send_fds(self._control, [order], [theirs.fileno(), print_end])
-        theirs.close()
-        os.close(print_end)
         try:
+            with theirs, os.fdopen(print_end, "wb", 0):
+                self._order("fork", [theirs.fileno(), print_end], child=child.number)
+            self._forking[child.number] = child
             await child.forked
         except (RunnerError, asyncio.CancelledError):
             ours.close()  # a child that is born all the same finds nobody there, and leaves
@@ -189,7 +187,15 @@ class Children:
         """Let STOP leave this child its grace, or take that back; asked before what must not be cut off begins."""
         child.is_spared = is_spared
         if is_spared and self._control is not None:
-            self._control.send(json.dumps({"op": "spare", "child": child.number}).encode())
+            self._order("spare", child=child.number)
+
+    def _order(self, op: str, descriptors: Sequence[int] = (), **about: int) -> None:
+        """Tell the zygote what to do; raises `ChildLostError` when it can't be told."""
+        assert self._control is not None
+        try:
+            socket.send_fds(self._control, [json.dumps({"op": op, **about}).encode()], list(descriptors))
+        except OSError as error:
+            raise ChildLostError from error
 
     def _hear(self) -> None:
         assert self._control is not None
@@ -241,8 +247,8 @@ class Children:
             _kill(child)  # what is left of its group; the pid is still its own
             del self._live[child.number]
             self._doomed.discard(child.number)
-        assert self._control is not None
-        self._control.send(json.dumps({"op": "reap", "pid": child.pid}).encode())
+        with suppress(ChildLostError):  # a zygote that is gone has nobody to let go of
+            self._order("reap", pid=child.pid)
         self._ends.append((child, how))
         if not self._doomed:
             self._tell_ends()

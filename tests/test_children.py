@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import select
 import signal
 import textwrap
 import time
@@ -15,6 +16,7 @@ import pytest
 
 from runner import seal
 from runner.children import Children
+from runner.errors import ChildLostError
 from runner.worker.sealing.user import chosen
 
 if TYPE_CHECKING:
@@ -235,3 +237,32 @@ async def test_a_module_is_looked_at_in_a_child(tmp_path: Path) -> None:
     assert message["op"] == "broken"
     assert "did you mean 'retries'" in message["error"]
     assert message["line"] == 10
+
+
+async def test_a_zygote_that_is_gone_is_told_in_words_by_the_next_fork(tmp_path: Path) -> None:
+    async with children() as kept:
+        async with kept.fork(unheard):
+            pass
+        end_zygote(kept)
+        with pytest.raises(ChildLostError):
+            async with kept.fork(unheard):
+                pass
+        await asyncio.to_thread(time.monotonic)  # the loop hears of its end meanwhile
+        async with kept.fork(unheard) as child:  # from another zygote
+            assert child.pid
+
+
+async def test_a_zygote_that_goes_right_after_its_last_word_leaves_nobody_waiting(tmp_path: Path) -> None:
+    async with children() as kept, asyncio.timeout(30), kept.fork(unheard) as child:
+        os.kill(child.pid, signal.SIGKILL)
+        assert kept._control is not None
+        select.select([kept._control], [], [], 30)  # its end is told, and not yet heard
+        end_zygote(kept)
+        assert await child.ended == "signal 9"
+
+
+def end_zygote(kept: Children) -> None:
+    """End the zygote while the loop hears nothing of it."""
+    assert kept._process is not None
+    kept._process.kill()
+    kept._process.wait()
