@@ -11,7 +11,7 @@ import sqlite3
 import time
 from contextlib import asynccontextmanager, closing, suppress
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import syscalls
@@ -216,16 +216,18 @@ async def until(holds: Callable[[], bool], what: Callable[[], object]) -> None:
 
 
 async def way_of_a_draft(folder: Path) -> Way:
-    """A task whose slot came while its runner was down."""
+    """A task whose one slot came while its runner was down."""
     home = folder / "draft"
-    module = note(BODY, options="every(hours=1), retries=3").replace("cron, task", "every, task")
+    due = datetime.now(UTC) - timedelta(minutes=1)
+    options = f"at('{due.isoformat()}'), late=timedelta(days=1), retries=3"
     async with rehearsal(home) as it:
-        it.drop("note.py", module)
+        it.drop(
+            "note.py", "from datetime import timedelta\nfrom runner import at\n" + note(BODY, options=options)
+        )
         await it.event("task.loaded", task="note")
-        await it.until(lambda: it.app.schedule._scheduler.get_job("note") is not None)
     with it.app.store.change() as tx:
-        hour_ago = stamp(tx.now - timedelta(hours=1, minutes=1))
-        tx.connection.execute(text("UPDATE tasks SET cursor = :hour"), {"hour": hour_ago})
+        before = {"before": stamp(due - timedelta(minutes=1))}
+        assert tx.connection.execute(text("UPDATE tasks SET cursor = :before"), before).rowcount == 1
     it.app.store.close()
     return Way("draft", home)
 
