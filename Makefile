@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 ORDINARY ?= 64001
 
-.PHONY: demo test soak hostile mutants lint types contracts bench clean
+.PHONY: demo test soak hostile mutants docs lint types contracts bench clean
 
 demo: .venv/ready
 	$(BIN)/runner demo
@@ -29,6 +29,10 @@ hostile: .venv/ready
 # Small bugs planted one by one: is each promise held by a test?
 mutants: .venv/ready
 	$(BIN)/python tests/planted/plant.py
+
+# The page of all settings, from the code that reads them.
+docs: .venv/ready
+	$(BIN)/python -m runner.cli.reference > docs/settings.md
 
 lint: .venv/ready
 	$(BIN)/ruff check .

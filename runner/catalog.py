@@ -129,7 +129,8 @@ class Catalog:
             if Path(broken.file).stem == name:
                 raise GoneError(str(broken))
         known = ", ".join(sorted(self.tasks)) or "none"
-        raise GoneError(f"there is no task {name!r} in {self.folder}; there are: {known}")
+        place = (self.project or self.home) / "tasks"
+        raise GoneError(f"there is no task {name!r} in {place}; there are: {known}")
 
     def kind(self, file: str, name: str) -> Kind | None:
         """The kind of that name as the module in `file` knows it; None when it names none."""

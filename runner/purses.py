@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 
     from runner.catalog import Declared
     from runner.clock import Clock
-    from runner.settings import Allowance, Settings
+    from runner.settings import Settings
     from runner.store.store import Transaction
+    from runner.tables import Allowance
 
 NEAR = Decimal("0.8")  #: the share of a purse at which its owner is told
 

@@ -10,19 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 from zoneinfo import ZoneInfo
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    SecretStr,
-    ValidationError,
-    field_validator,
-    model_validator,
-)
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, InitSettingsSource, NoDecode, SettingsConfigDict
 
 from runner.errors import DraftError, SettingsError
 from runner.secrecy import in_address
+from runner.tables import Budgets, Gate, Heartbeat, KindRule, Phone, Reviewer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -30,76 +23,7 @@ if TYPE_CHECKING:
     from pydantic_settings import PydanticBaseSettingsSource
 
 FILE = "runner.toml"
-TIME = r"([01]\d|2[0-3]):[0-5]\d"  #: of day
 SECRETS = ("anthropic_api_key", "anthropic_base_url", "telegram_token")  #: never in the file
-
-
-class _Table(BaseModel):
-    """A table of `runner.toml`; a word that it does not know is refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Phone(_Table):
-    """How the owner is told by Telegram."""
-
-    chat: int | None = None  #: where cards and messages go; None is each owner's private chat with the bot
-    quiet_hours: str = Field(default="", pattern=rf"^({TIME}-{TIME})?$")  #: "22:00-07:30"; empty is none
-    digest_at: str = Field(
-        default="08:00", pattern=rf"^({TIME})?$"
-    )  #: of the morning's summary; empty is none
-
-
-class Heartbeat(_Table):
-    """Who is to notice when the runner falls silent."""
-
-    url: str = Field(default="", pattern=r"^(https://.+|http://(127\.0\.0\.1|localhost|\[::1\])[:/].*)?$")
-    #: asked each minute while all is well; empty is nobody
-
-
-class Reviewer(_Table):
-    """A person who may decide, and on what; a list left empty is no bound, all left empty is everything."""
-
-    id: int = Field(gt=0)  #: the person's numeric id at Telegram
-    tasks: tuple[str, ...] = ()
-    kinds: tuple[str, ...] = ()
-    labels: tuple[str, ...] = ()
-    chat: int | None = None  #: where their cards go; None is their private chat with the bot
-
-
-class Gate(_Table):
-    """How much of the owner's attention all tasks together may ask for."""
-
-    max_pending_total: int = Field(
-        default=0, ge=0
-    )  #: no new run while so many drafts wait; zero means no bound
-
-
-class Allowance(_Table):
-    """What somebody may spend on Claude, in USD; None is no bound."""
-
-    day: Decimal | None = Field(default=None, ge=0)
-    month: Decimal | None = Field(default=None, ge=0)
-
-
-class Budgets(_Table):
-    """What single tasks may spend, and those of one label together."""
-
-    tasks: dict[str, Allowance] = Field(default_factory=dict)  #: by the task's name
-    labels: dict[str, Allowance] = Field(default_factory=dict)  #: by the word in its label=
-
-
-class KindRule(BaseModel):
-    """What the owner asks for a kind beyond the ordinary, and all that the kind itself asks of the owner."""
-
-    model_config = ConfigDict(frozen=True, extra="allow")
-
-    approvals: int = Field(default=1, ge=1, le=2)  #: how many different people must say yes
-
-    @property
-    def given(self) -> dict[str, Any]:
-        """What is for the kind to know; its own schema says which words there are."""
-        return dict(self.model_extra or {})
 
 
 class Settings(BaseSettings):
@@ -108,26 +32,56 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="RUNNER_", extra="ignore", frozen=True)
 
     home: Path = Path()  #: the project folder
-    database_url: str = ""  #: empty is SQLite in .runner/
-    timezone: str = Field(default="", validate_default=True)  #: the owner's zone; empty is the machine's
-    model: str = "claude-sonnet-5-5"  #: of Claude, where a task names none
-    daily_budget_usd: Decimal | None = Field(default=None, ge=0)  #: for all tasks together; None is no bound
-    monthly_budget_usd: Decimal | None = Field(default=None, ge=0)  #: likewise
-    max_runs: int = Field(default=32, ge=1)  #: runs under way at the same time
-    batch_look_s: float = Field(default=60, ge=1)  #: seconds between two looks at a batch of Claude's
-    max_claude_calls: int = Field(default=4, ge=1)  #: calls to Claude at the same time
-    task_user: str = ""  #: whom tasks run as where the runner is root; empty: a user that is nobody's
-    anthropic_api_key: SecretStr | None = Field(default=None, validation_alias="ANTHROPIC_API_KEY")
-    anthropic_base_url: str | None = Field(default=None, validation_alias="ANTHROPIC_BASE_URL")
-    telegram_token: SecretStr | None = None  #: of the bot; None is no Telegram
-    telegram_owners: Annotated[tuple[int, ...], NoDecode] = ()  #: numeric ids, commas between them
-    telegram_api: str = "https://api.telegram.org"  #: where the Bot API is
+    timezone: str = Field(
+        default="", validate_default=True, description='yours, e.g. "Europe/Berlin"; empty is the machine\'s'
+    )
+    model: str = Field(default="claude-sonnet-5-5", description="of Claude, where a task names none")
+    daily_budget_usd: Decimal | None = Field(
+        default=None,
+        ge=0,
+        description="what all tasks together may spend on Claude in a day; left out, no bound",
+        examples=[Decimal("1.00")],
+    )
+    monthly_budget_usd: Decimal | None = Field(
+        default=None, ge=0, description="likewise in a month", examples=[Decimal("20.00")]
+    )
+    max_runs: int = Field(default=32, ge=1, description="runs under way at the same time")
+    max_claude_calls: int = Field(default=4, ge=1, description="calls to Claude at the same time")
+    batch_look_s: float = Field(
+        default=60, ge=1, description="seconds between two looks at a batch of Claude's"
+    )
+    database_url: str = Field(default="", description="where the store is; empty is SQLite in .runner/")
+    task_user: str = Field(
+        default="",
+        description="whom tasks run as, should the runner be root; empty is a user that is nobody's",
+    )
+    anthropic_api_key: SecretStr | None = Field(
+        default=None, validation_alias="ANTHROPIC_API_KEY", description="what pays for Claude"
+    )
+    anthropic_base_url: str | None = Field(
+        default=None,
+        validation_alias="ANTHROPIC_BASE_URL",
+        description="where Claude's API is; empty is the public one",
+    )
+    telegram_token: SecretStr | None = Field(
+        default=None,
+        description="of your bot; empty is no Telegram. `runner telegram link` tells how to get one",
+    )
+    telegram_owners: Annotated[tuple[int, ...], NoDecode] = Field(
+        default=(),
+        description="numeric ids of those who may decide everything; in .env with commas between them",
+    )
+    telegram_api: str = Field(default="https://api.telegram.org", description="where the Bot API is")
     telegram: Phone = Phone()
     heartbeat: Heartbeat = Heartbeat()
     gate: Gate = Gate()
     budgets: Budgets = Budgets()
-    reviewers: dict[str, Reviewer] = Field(default_factory=dict)  #: by name
-    kinds: dict[str, KindRule] = Field(default_factory=dict)  #: by the kind's name
+    reviewers: dict[str, Reviewer] = Field(
+        default_factory=dict, description="people who may decide, by name", examples=["eve"]
+    )
+    kinds: dict[str, KindRule] = Field(
+        default_factory=dict, description="kinds of drafts, by name", examples=["article"]
+    )
 
     @classmethod
     def settings_customise_sources(

@@ -13,7 +13,8 @@ from runner.account import settled
 from runner.draft import Draft, Kind
 from runner.errors import DraftError, SettingsError
 from runner.rule import AllowedBy, Utf16
-from runner.settings import KindRule, load
+from runner.settings import load
+from runner.tables import KindRule
 from runner.testing import rehearsal
 
 if TYPE_CHECKING:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from modules import note
 
+from runner import settings
 from runner.cli import commands
 from runner.rehearsal.claude import StandInClaude
 from runner.testing import rehearsal
@@ -90,18 +92,55 @@ async def with_drafts(home: Path, count: int = 1) -> list[str]:
         return [sheet.held.id for sheet in it.waiting()]
 
 
-def test_init_makes_a_project_and_overwrites_nothing(tmp_path: Path) -> None:
-    (tmp_path / "runner.toml").write_text("timezone = 'Europe/Berlin'\n")
+def test_init_puts_a_project_into_an_empty_folder_that_works_as_it_stands(tmp_path: Path) -> None:
     told = runner(tmp_path, "init")
-    assert "wrote tasks/linkedin_post.py" in told
-    assert "runner.toml" not in told
-    assert "wrote" not in runner(tmp_path, "init")
-    assert "4 tasks are sound, 0 modules are broken" in runner(tmp_path, "check")
+    files = {path.name for path in tmp_path.rglob("*") if path.is_file()}
+    assert files == {"linkedin_post.md", "runner.toml", ".env.example", ".gitignore", ".gitkeep"}
+    (command,) = re.findall(r"^next: runner (\w+ \w+)", told, re.MULTILINE)
+    assert "▌title" in runner(tmp_path, *command.split())
+
+
+def test_a_copy_of_env_example_is_read_by_its_owner_alone_and_sets_nothing(tmp_path: Path) -> None:
+    told = runner(tmp_path, "init")
+    (command,) = re.findall(r"^      (cp .*?)  ", told, re.MULTILINE)
+    subprocess.run(command.split(), cwd=tmp_path, check=True)
     assert (tmp_path / ".env").stat().st_mode & 0o077 == 0
+    assert settings.load(tmp_path) == settings.load(tmp_path / "logs").model_copy(
+        update={"home": tmp_path, "daily_budget_usd": 1}
+    )
+    assert "✓ secrets: nobody else" in runner(tmp_path, "doctor", code=1)
+    (tmp_path / ".env").chmod(0o644)
+    assert "chmod 600 .env" in runner(tmp_path, "doctor", code=1)
+
+
+def test_init_overwrites_nothing(tmp_path: Path) -> None:
+    (tmp_path / "runner.toml").write_text("timezone = 'Europe/Berlin'\n")
+    (tmp_path / "tasks").mkdir()
+    (tmp_path / "tasks" / "note.py").write_text(note(extra="secrets: ClassVar = ('NOTE_KEY',)"))
+    told = runner(tmp_path, "init")
+    assert "wrote runner.toml" not in told
+    assert "linkedin_post" not in told
+    assert "next: runner rehearse note" in told
+    assert "\n# for drafts of the kind Note\nNOTE_KEY=\n" in (tmp_path / ".env.example").read_text()
+    assert "wrote" not in runner(tmp_path, "init")
+
+
+def test_the_examples_come_for_the_asking_and_leave_a_name_that_is_taken(tmp_path: Path) -> None:
+    runner(tmp_path, "init")
+    told = runner(tmp_path, "init", "--examples")
+    assert "wrote tasks/blog_article.py" in told
+    assert "linkedin_post.py" not in told
+    assert "4 tasks are sound, 0 modules are broken" in runner(tmp_path, "check")
+
+
+def test_who_misspells_a_task_to_rehearse_is_told_where_it_was_looked_for(tmp_path: Path) -> None:
+    runner(tmp_path, "init")
+    told = runner(tmp_path, "rehearse", "linkedin", code=4)
+    assert f"in {tmp_path}/tasks; there are: linkedin_post" in told
 
 
 def test_tasks_are_listed_with_schedule_and_next_slots(tmp_path: Path) -> None:
-    runner(tmp_path, "init")
+    runner(tmp_path, "init", "--examples")
     (tmp_path / "tasks" / "bad.py").write_text("import nowhere\n")
     runner(tmp_path, "pause", "daily_digest")
     rows = listed(tmp_path, "tasks")
@@ -206,7 +245,7 @@ async def test_the_editor_is_the_owners_own(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_stop_and_resume_work_with_no_runner_up(tmp_path: Path) -> None:
-    runner(tmp_path, "init")
+    runner(tmp_path, "init", "--examples")
     assert "too loud" in runner(tmp_path, "stop", "too", "loud")
     assert "STOPPED: too loud" in runner(tmp_path, "status")
     assert "stopped (too loud)" in runner(tmp_path, "run", "site_monitor", code=3)
@@ -260,7 +299,7 @@ async def test_a_run_on_demand_is_carried_out_with_no_runner_up(tmp_path: Path) 
 
 
 def test_without_a_key_what_asks_claude_fails_in_words(tmp_path: Path) -> None:
-    runner(tmp_path, "init")
+    runner(tmp_path, "init", "--examples")
     assert "set ANTHROPIC_API_KEY" in runner(tmp_path, "run", "blog_article", code=1)
     assert "ANTHROPIC_API_KEY is not set" in runner(tmp_path, "doctor", code=1)
     (tmp_path / ".env").write_text("ANTHROPIC_API_KEY=sk-test\n")
@@ -270,7 +309,7 @@ def test_without_a_key_what_asks_claude_fails_in_words(tmp_path: Path) -> None:
 async def test_with_a_key_the_same_code_asks_whoever_the_environment_names(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    runner(tmp_path, "init")
+    runner(tmp_path, "init", "--examples")
     async with StandInClaude() as claude:
         kept = {
             **environment(),
@@ -292,7 +331,7 @@ async def test_with_a_key_the_same_code_asks_whoever_the_environment_names(
 
 
 def test_a_rehearsal_shows_what_a_task_would_draft_and_keeps_nothing(tmp_path: Path) -> None:
-    runner(tmp_path, "init")
+    runner(tmp_path, "init", "--examples")
     told = runner(tmp_path, "rehearse", "blog_article")
     assert "▌title" in told
     assert "REHEARSAL" in told
@@ -330,7 +369,7 @@ def wait_for(holds: Any) -> None:
 
 
 def test_the_log_can_be_followed(tmp_path: Path) -> None:
-    runner(tmp_path, "init")
+    runner(tmp_path, "init", "--examples")
     with subprocess.Popen(
         [RUNNER, "log", "--follow"], cwd=tmp_path, stdout=subprocess.PIPE, text=True
     ) as follower:
@@ -351,7 +390,7 @@ async def test_promise_22_nothing_is_approved_where_that_cannot_be_put_on_record
 
 
 def test_a_journal_that_was_changed_is_found(tmp_path: Path) -> None:
-    runner(tmp_path, "init")
+    runner(tmp_path, "init", "--examples")
     runner(tmp_path, "pause", "site_monitor")
     runner(tmp_path, "unpause", "site_monitor")
     (path,) = (tmp_path / "logs").glob("*.jsonl")

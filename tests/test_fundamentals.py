@@ -9,7 +9,7 @@ import pytest
 from modules import note
 
 from runner.errors import DecisionError, DraftError, StoppedError
-from runner.settings import KindRule
+from runner.tables import KindRule
 from runner.testing import rehearsal
 
 if TYPE_CHECKING:

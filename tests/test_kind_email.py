@@ -15,7 +15,7 @@ from runner.drafts import Email
 from runner.errors import DraftError
 from runner.rehearsal.destination import Answers, DropsRequest, DropsResponse
 from runner.rehearsal.mail import StandInMail
-from runner.settings import KindRule
+from runner.tables import KindRule
 from runner.testing import rehearsal
 
 if TYPE_CHECKING:

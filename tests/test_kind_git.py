@@ -15,7 +15,7 @@ from runner import NotDelivered
 from runner.drafts import GitCommit
 from runner.errors import DraftError
 from runner.rehearsal.repository import git, make
-from runner.settings import KindRule
+from runner.tables import KindRule
 from runner.testing import rehearsal
 
 if TYPE_CHECKING:

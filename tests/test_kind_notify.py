@@ -13,7 +13,7 @@ from runner import NotDelivered
 from runner.drafts import Notify
 from runner.errors import DraftError
 from runner.rehearsal.destination import Answers, DropsRequest, DropsResponse, StandInDestination
-from runner.settings import KindRule
+from runner.tables import KindRule
 from runner.testing import rehearsal
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from runner.drafts import Toot
 from runner.errors import DraftError
 from runner.rehearsal.destination import Answers, DropsResponse
 from runner.rehearsal.mastodon import StandInMastodon
-from runner.settings import KindRule
+from runner.tables import KindRule
 from runner.testing import rehearsal
 
 if TYPE_CHECKING:

@@ -22,10 +22,10 @@ from runner.errors import RunnerError
 from runner.gate import State
 from runner.review.desk import Desk
 from runner.review.telegram.phone import Neighbours, Phone
-from runner.settings import Reviewer
 from runner.stop import Stop
 from runner.store import drafts, phone
 from runner.store.store import Store
+from runner.tables import Reviewer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -16,8 +16,8 @@ from test_cli import runner
 from runner.rehearsal.telegram import Answers, StandInTelegram
 from runner.review.telegram.commands import MENU
 from runner.review.telegram.post import Pace
-from runner.settings import Phone
 from runner.store import phone
+from runner.tables import Phone
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

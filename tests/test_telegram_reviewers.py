@@ -17,7 +17,7 @@ from runner.gate import Approve, Change, Refusal, State, decide
 from runner.rehearsal.telegram import StandInTelegram
 from runner.review.telegram.read import Chat
 from runner.review.telegram.reviewers import Reviewers, Subject
-from runner.settings import KindRule, Phone, Reviewer
+from runner.tables import KindRule, Phone, Reviewer
 from runner.testing import rehearsal
 
 if TYPE_CHECKING:

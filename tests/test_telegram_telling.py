@@ -14,8 +14,8 @@ from phones import APPROVE, OWNER, phoned, said
 from runner.rehearsal.destination import Answers, DropsResponse
 from runner.rehearsal.telegram import StandInTelegram
 from runner.review.telegram.hours import next_at
-from runner.settings import Phone
 from runner.store import runs, slots
+from runner.tables import Phone
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -96,7 +96,7 @@ def test_the_demo_lets_a_person_decide_in_the_terminal(tmp_path: Path) -> None:
 
 
 def test_a_runner_that_is_up_keeps_a_live_line_for_each_task(tmp_path: Path) -> None:
-    runner(tmp_path, "init")
+    runner(tmp_path, "init", "--examples")
     with terminal(tmp_path, "up") as (screen, process):
         screen.shows("A day may cost at most $1.00")
         screen.shows("No phone is connected; to read and decide there: runner telegram link")

@@ -30,7 +30,7 @@ class Commands(click.Group):
     """Commands by name; each is imported when it is called or listed."""
 
     rooms: ClassVar[dict[str, str]] = {
-        "init": "projects",
+        "init": "beginning",
         "up": "running",
         "demo": "running",
         "check": "projects",

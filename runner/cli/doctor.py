@@ -112,6 +112,15 @@ def _look_at_folders(known: Settings) -> str:
     return f"all can be written; STOP {'is there: ' + reason if reason else 'is not there'}"
 
 
+def _look_at_secrets(known: Settings) -> str:
+    path = known.home / ".env"
+    if not path.exists():
+        return "none in .env"
+    if path.stat().st_mode & 0o077:
+        raise _Concern("others on this machine may read .env; close it: chmod 600 .env")
+    return "nobody else may read .env"
+
+
 def _try_writing(path: Path) -> None:
     path.touch()
     path.unlink()
@@ -194,6 +203,7 @@ _LOOKS: dict[str, Callable[[Settings], str]] = {
     "key": _look_at_key,
     "phone": _look_at_phone,
     "folders": _look_at_folders,
+    "secrets": _look_at_secrets,
     "store": _look_at_store,
     "journal": _look_at_journal,
     "tasks": _look_at_tasks,

@@ -1,4 +1,4 @@
-"""A project: beginning one, checking its tasks, and its health."""
+"""A project: whether its tasks and budgets are sound."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from runner import settings as settings_room
 from runner.cli.project import as_json, settings, show
 from runner.draft import visible
 
@@ -15,38 +14,6 @@ if TYPE_CHECKING:
 
     from runner.catalog import Catalog
     from runner.settings import Settings
-
-TOML = """\
-# What the runner needs to know; each line may also stand in the environment, as RUNNER_ and its name in capitals.
-# Secrets don't go here: ANTHROPIC_API_KEY belongs into the environment or into .env.
-
-daily_budget_usd = 1.00        # what all tasks together may spend on Claude in a day; no call begins past it
-# monthly_budget_usd = 20      # likewise in a month; one task's or label's own: docs/costs.md
-# timezone = "Europe/Berlin"   # yours; the machine's when this is left out
-# model = "claude-sonnet-5-5"  # for tasks that name none
-# task_user = "studio-tasks"   # whom tasks run as, should the runner be root
-"""
-IGNORED = "/STOP\n/.runner/\n/logs/*\n!/logs/.gitkeep\n/published/\n/.env\n__pycache__/\n"
-ENV = "# Secrets; never committed.\nANTHROPIC_API_KEY=\nRUNNER_TELEGRAM_TOKEN=\nRUNNER_TELEGRAM_OWNERS=\n"
-
-
-@click.command()
-def init() -> None:
-    """Put a project into this folder: settings, four tasks to copy, and the folders; over nothing that is there."""
-    from runner.rehearsal.stage import copy_tasks
-
-    home = settings_room.home()
-    written = [f"tasks/{name}" for name in copy_tasks(home)]
-    for name, text in {"runner.toml": TOML, ".gitignore": IGNORED, ".env": ENV, "logs/.gitkeep": ""}.items():
-        path = home / name
-        if not path.exists():
-            path.parent.mkdir(exist_ok=True)
-            path.write_text(text, encoding="utf-8")
-            written.append(name)
-    (home / ".env").chmod(0o600)
-    for name in written:
-        click.echo(f"wrote {name}")
-    click.echo("next: put your ANTHROPIC_API_KEY into .env, look through tasks/, then: runner up")
 
 
 @click.command()

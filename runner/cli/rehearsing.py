@@ -52,13 +52,13 @@ async def _rehearse(known: Settings, folder: Path, task: str, *, wants_cost: boo
         await ended(app.store, number)
         with app.store.read() as connection:
             contents = [drafts.content(connection, row.id) for row in drafts.of_run(connection, number)]
-        code = report(app.store, number)
+        code = report(app.store, number, is_kept=False)
         forecast = await _forecast(known, stage, app.catalog.task(task)) if wants_cost and code == 0 else []
     for content in contents:
         click.echo(f"\n{render(content)}")
     for text in alerts:
         click.echo(f"\nalert: {visible(text)}")
-    click.echo("\nREHEARSAL: a stand-in took Claude's place; nothing was stored or delivered")
+    click.echo("\nREHEARSAL: a stand-in took Claude's place; nothing was stored, delivered or paid")
     for words in forecast:
         click.echo(words)
     return code

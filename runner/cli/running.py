@@ -169,8 +169,8 @@ async def ended(
     raise RunError(f"the runner that was up has ended; run {number} begins when it is up again: runner up")
 
 
-def report(store: Store, number: str) -> int:
-    """Print what a run came to; the exit code for it."""
+def report(store: Store, number: str, *, is_kept: bool = True) -> int:
+    """Print what a run came to; the exit code for it. A draft that is not kept can't be shown again."""
     from runner.draft import visible
     from runner.store import drafts, runs
 
@@ -181,7 +181,7 @@ def report(store: Store, number: str) -> int:
         click.echo(f"run {number} is parked until Claude's batch has ended; `runner up` lets it go on then")
         return 0
     click.echo(f"run {number}: {row.status}, ${cost:.4f}" + (f": {visible(row.error)}" if row.error else ""))
-    for draft in made:
+    for draft in made if is_kept else ():
         click.echo(f"draft {draft.id} ({draft.kind}) is {draft.state}: runner show {draft.id}")
     if row.status == "stopped":
         return StoppedError.exit_code

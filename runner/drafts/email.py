@@ -41,15 +41,19 @@ class Mailbox(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    host: str = Field(pattern=r"^[A-Za-z0-9.-]+$")
-    port: int = Field(default=465, gt=0, lt=65536)
-    security: Literal["tls", "starttls"] = (
-        "tls"  #: from the first byte, or from the third word on; never without
+    host: str = Field(
+        pattern=r"^[A-Za-z0-9.-]+$", description="of the mail server", examples=["smtp.example.com"]
     )
-    user: str = Field(default="", pattern=LINE)  #: to log in as; empty is the sender's address
-    sender: str = Field(pattern=ADDRESS)
-    sender_name: str = Field(default="", pattern=LINE)
-    recipients: tuple[str, ...] = ()  #: addresses that a draft may name; none is nobody
+    port: int = Field(default=465, gt=0, lt=65536, description="of the mail server")
+    security: Literal["tls", "starttls"] = Field(
+        default="tls", description="from the first byte, or from the third word on; never without"
+    )
+    user: str = Field(default="", pattern=LINE, description="to log in as; empty is the sender's address")
+    sender: str = Field(pattern=ADDRESS, description="whose mail it is", examples=["studio@example.com"])
+    sender_name: str = Field(default="", pattern=LINE, description="what stands beside that address")
+    recipients: tuple[str, ...] = Field(
+        default=(), description="addresses that a draft may name; none is nobody"
+    )
 
 
 class Email(Draft):

@@ -33,13 +33,23 @@ class Clone(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    repository: str = Field(pattern=rf"^{ROOT}/[A-Za-z0-9_][A-Za-z0-9_.-]*$")  #: made by `git clone --bare`
-    branch: str = Field(default="main", pattern=NAME)
+    repository: str = Field(
+        pattern=rf"^{ROOT}/[A-Za-z0-9_][A-Za-z0-9_.-]*$",
+        description="made by `git clone --bare`",
+        examples=["repositories/site.git"],
+    )
+    branch: str = Field(default="main", pattern=NAME, description="what commits are added to")
     remote: str = Field(
-        default="origin", pattern=NAME
-    )  #: https with GIT_TOKEN, or a folder below repositories/
-    author: str = Field(pattern=AUTHOR)  #: "Name <address>"
-    user: str = Field(default="git", pattern=r"^[^:\s]+$")  #: beside GIT_TOKEN, where the remote asks for one
+        default="origin",
+        pattern=NAME,
+        description="what they are pushed to: https with GIT_TOKEN, or a folder below repositories/",
+    )
+    author: str = Field(
+        pattern=AUTHOR, description="in whose name", examples=["The studio <studio@example.com>"]
+    )
+    user: str = Field(
+        default="git", pattern=r"^[^:\s]+$", description="beside GIT_TOKEN, where the remote asks for one"
+    )
 
 
 class GitCommit(Draft):

@@ -34,8 +34,14 @@ class Member(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    author: str = Field(pattern=MEMBER)  #: e.g. urn:li:person:AbC123 or urn:li:organization:42
-    version: str = Field(default="202608", pattern=r"^20\d{4}$")  #: of the API; each is kept for about a year
+    author: str = Field(
+        pattern=MEMBER,
+        description="a person or an organization, by its URN",
+        examples=["urn:li:person:AbC123"],
+    )
+    version: str = Field(
+        default="202608", pattern=r"^20\d{4}$", description="of the API; each is kept for about a year"
+    )
 
 
 class LinkedInPost(Draft):

@@ -27,9 +27,9 @@ class Service(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     service: str = Field(
-        pattern=r"^[a-z][a-z0-9]*$"
-    )  #: what NOTIFY_URL begins with, e.g. discord, slack, ntfys
-    place: str = Field(min_length=1)  #: as the owner calls it, e.g. "#news of the studio"
+        pattern=r"^[a-z][a-z0-9]*$", description="what NOTIFY_URL begins with", examples=["discord"]
+    )
+    place: str = Field(min_length=1, description="as you call it", examples=["#news of the studio"])
 
 
 class Notify(Draft):

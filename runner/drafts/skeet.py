@@ -33,8 +33,14 @@ class Account(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    handle: str = Field(pattern=r"^[a-z0-9-]+(\.[a-z0-9-]+)+$")  #: e.g. studio.bsky.social
-    server: str = Field(default="https://bsky.social", pattern=r"^https://[A-Za-z0-9.-]+(:[0-9]+)?$")
+    handle: str = Field(
+        pattern=r"^[a-z0-9-]+(\.[a-z0-9-]+)+$", description="who speaks", examples=["studio.bsky.social"]
+    )
+    server: str = Field(
+        default="https://bsky.social",
+        pattern=r"^https://[A-Za-z0-9.-]+(:[0-9]+)?$",
+        description="where the account is",
+    )
 
 
 class Skeet(Draft):

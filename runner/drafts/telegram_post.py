@@ -24,9 +24,11 @@ class Channel(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    channel: str = Field(pattern=CHANNEL)  #: @name, or the numeric id of a private one
-    preview: bool = True  #: whether a page that is linked to is shown below
-    silent: bool = False  #: whether the channel's readers hear nothing
+    channel: str = Field(
+        pattern=CHANNEL, description="@name, or the numeric id of a private one", examples=["@studio_news"]
+    )
+    preview: bool = Field(default=True, description="whether a page that is linked to is shown below")
+    silent: bool = Field(default=False, description="whether the channel's readers hear nothing")
 
 
 class TelegramPost(Draft):

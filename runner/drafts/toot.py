@@ -23,8 +23,12 @@ class Account(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    server: str = Field(pattern=SERVER)  #: e.g. https://mastodon.social
-    visibility: Literal["public", "unlisted", "private"] = "public"
+    server: str = Field(
+        pattern=SERVER, description="where the account is", examples=["https://mastodon.social"]
+    )
+    visibility: Literal["public", "unlisted", "private"] = Field(
+        default="public", description="who may see it"
+    )
 
 
 class Toot(Draft):

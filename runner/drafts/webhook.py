@@ -12,7 +12,7 @@ import time
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from runner.draft import Draft
 from runner.errors import NotDelivered
@@ -50,7 +50,7 @@ class Signing(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    signed: bool = False  #: with WEBHOOK_SECRET, which the receiver knows too
+    signed: bool = Field(default=False, description="with WEBHOOK_SECRET, which the receiver knows too")
 
 
 class Webhook(Draft):

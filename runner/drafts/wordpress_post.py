@@ -28,8 +28,10 @@ class Site(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    site: str = Field(pattern=SITE)  #: e.g. https://blog.example.com
-    user: str = Field(min_length=1, pattern=r"^[^:\x00-\x1f]+$")
+    site: str = Field(pattern=SITE, description="where posts go", examples=["https://blog.example.com"])
+    user: str = Field(
+        min_length=1, pattern=r"^[^:\x00-\x1f]+$", description="who writes them", examples=["studio"]
+    )
 
 
 class WordPressPost(Draft):

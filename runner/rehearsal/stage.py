@@ -82,7 +82,7 @@ def copy_tasks(home: Path) -> list[str]:
     written = []
     for path in sorted(shipped().glob("*.py")):
         target = home / "tasks" / path.name
-        if not target.exists():
+        if not target.exists() and not target.with_suffix(".md").exists():  # which is a task of that name
             shutil.copyfile(path, target)
             written.append(path.name)
     return written

@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from runner.review.telegram.read import Chat
-    from runner.settings import Reviewer, Settings
+    from runner.settings import Settings
+    from runner.tables import Reviewer
 
 
 @dataclass(frozen=True, slots=True)
