@@ -32,7 +32,6 @@ def state(ground: Ground) -> Iterator[Any]:
 
 def test_what_was_cut_off_before_a_stop_is_never_sent_again(state: Any) -> None:
     state.begin(kinds=["Keyed"], chance=0)
-    state.approve(number=1, fault="")
     state.approve(number=1, fault="unsent")
     state.a_stop_comes_and_goes()
     state.the_uncertain_is_looked_into(fault="")
@@ -40,7 +39,6 @@ def test_what_was_cut_off_before_a_stop_is_never_sent_again(state: Any) -> None:
 
 def test_what_expired_is_never_sent_again(state: Any) -> None:
     state.begin(kinds=["Keyed"], chance=0)
-    state.approve(number=1, fault="")
     state.approve(number=1, fault="unsent")
     state.the_clock_moves(seconds=73 * 3600)
     state.the_uncertain_is_looked_into(fault="")
@@ -48,7 +46,6 @@ def test_what_expired_is_never_sent_again(state: Any) -> None:
 
 def test_a_repeat_that_is_dropped_is_sent_once_more(state: Any) -> None:
     state.begin(kinds=["Keyed"], chance=0)
-    state.approve(number=1, fault="")
     state.approve(number=1, fault="unanswered")
     state.the_uncertain_is_looked_into(fault="unanswered")
     state.the_uncertain_is_looked_into(fault="")
@@ -109,6 +106,8 @@ def test_a_yes_that_comes_after_the_time_is_no_yes(state: Any) -> None:
 def test_a_yes_waits_for_its_hour_and_for_the_code_it_was_given_to(state: Any) -> None:
     state.begin(kinds=["Plain"], chance=0)
     state.approve_oddly(number=1, hours=2, back=0)
+    state.undo(number=1)
+    state.approve_oddly(number=1, hours=2, back=0)
     state.the_clock_moves(seconds=3600)
     state.the_code_is_edited()
     state.the_clock_moves(seconds=3600)
@@ -117,6 +116,23 @@ def test_a_yes_waits_for_its_hour_and_for_the_code_it_was_given_to(state: Any) -
     state.the_code_is_edited()
     state.the_clock_moves(seconds=6 * 3600)
     state.start()
+
+
+def test_a_yes_is_void_where_the_code_changed_while_the_outcome_was_unknown(state: Any) -> None:
+    state.begin(kinds=["Keyed"], chance=0)
+    state.approve(number=1, fault="unsent")
+    state.the_code_is_edited()
+    state.resolve(number=1, was_delivered=False)
+    state.approve(number=1, fault="")
+    state.approve(number=1, fault="")
+
+
+@pytest.mark.parametrize("was_delivered", [True, False])
+@pytest.mark.parametrize("moment", [0, 4, 8, 16, 40])
+def test_what_the_owner_found_out_meanwhile_stands(state: Any, moment: int, was_delivered: bool) -> None:  # noqa: FBT001
+    state.begin(kinds=["Found"], chance=0)
+    state.approve(number=1, fault="unsent" if was_delivered else "unanswered")
+    state.resolved_while_it_is_looked_into(number=1, moment=moment, was_delivered=was_delivered)
 
 
 @pytest.mark.parametrize("moment", [0, 8, 16, 24, 32, 40])

@@ -7,7 +7,9 @@ from datetime import timedelta
 
 from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
-from walker import KINDS, Walker, faults, goes, has, is_up, mostly, which
+from walker import KINDS, Walker, faults, goes, has, is_up, moments, mostly, which
+
+from runner.errors import GoneError
 
 
 class Deciding(Walker):
@@ -130,11 +132,43 @@ class Deciding(Walker):
             paper.yeses = 0
         self.settle()
 
+    @precondition(lambda walk: goes(walk) and walk.uncertain("found"))
+    @rule(number=which, moment=moments, was_delivered=st.booleans())
+    def resolved_while_it_is_looked_into(self, number: int, moment: int, was_delivered: bool) -> None:  # noqa: FBT001
+        found = self.uncertain("found")
+        draft, paper = found[number % len(found)]
+        again = [each for _, each in self.uncertain("keyed") if self.model.may_repeat(each)]
+        for each in again:
+            each.yeses += 1
+        is_first = self.ground.run(self._resolve_at(draft, moment, was_delivered=was_delivered))
+        self.judge()
+        if is_first:
+            assert self.model.resolve(paper, was_delivered=was_delivered)
+        self.model.inquire()
+        for each in again:
+            each.yeses = 0
+        self.settle()
+
+    async def _resolve_at(self, draft: str, moment: int, *, was_delivered: bool) -> bool:
+        """Whether the owner was faster than the look-up."""
+        self._ask_around()
+        await asyncio.sleep(moment / 2000)
+        try:
+            self.world.desk.resolve(draft, "ana", was_delivered=was_delivered)
+        except GoneError:
+            return False
+        finally:
+            await self.world.settle()
+        return True
+
     async def _inquire(self) -> None:
+        self._ask_around()
+        await asyncio.sleep(0.0005)
+        await self.world.settle()
+
+    def _ask_around(self) -> None:
         assert self.world.app is not None
         box = self.world.app.outbox
         box.inquire_s, late = 0.0, box.inquire_s
         box.inquire()
         box.inquire_s = late
-        await asyncio.sleep(0.0005)
-        await self.world.settle()

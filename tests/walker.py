@@ -105,6 +105,11 @@ class Walker(RuleBasedStateMachine):
         among = found if found and number % 4 else list(self.model.papers.items())
         return among[number % len(among)]
 
+    def uncertain(self, kind: str) -> list[tuple[str, Paper]]:
+        """The drafts of a kind whose outcome is unknown."""
+        papers = self.model.papers.items()
+        return [(name, paper) for name, paper in papers if (paper.kind, paper.state) == (kind, "uncertain")]
+
     def decide(self, expected: bool, act: Callable[[], Any]) -> None:  # noqa: FBT001 - what the model says of it
         """Decide at the terminal; it must be taken exactly where the model takes it."""
         refusal = ""
