@@ -56,6 +56,7 @@ class Commands(click.Group):
         "status": "looking",
         "log": "looking",
         "verify": "verifying",
+        "backup": "backing",
         "costs": "costs",
         "stats": "stats",
         "doctor": "doctor",

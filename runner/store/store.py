@@ -26,7 +26,7 @@ from sqlalchemy.exc import ArgumentError, DatabaseError, IntegrityError
 from runner.clock import Clock, stamp
 from runner.errors import StoreError
 from runner.store.migrations import migrate
-from runner.store.schema import events
+from runner.store.schema import drafts, events
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -45,6 +45,7 @@ WAY_ON = (
     "Nothing was changed. The journal in logs/ tells all that happened; move the store away to start with an empty one, "
     "or put a back-up in its place"
 )
+PUT_BACK = "the store was put back: it knows of event {mine} and the journal of {seq}; look in logs/ what was done since"
 
 
 def new_id() -> str:
@@ -158,10 +159,18 @@ class Store:
             return [orjson.loads(body) for body in reversed(list(connection.execute(query).scalars()))]
 
     def continue_after(self, seq: int) -> None:
-        """Number the next event above `seq`: the journal is ahead when the store was lost or put back."""
-        with self._said(), self._engine.begin() as connection:
-            connection.execute(insert(events).values(seq=seq, body=""))
-            connection.execute(events.delete().where(events.c.seq == seq, events.c.body == ""))
+        """Number the next event above `seq`: the journal is ahead, so the store was lost, or put back.
+
+        One with drafts was put back, and is stopped: what it holds as approved may long have been delivered.
+        """
+        from runner.store import stops  # noqa: PLC0415 - hardly ever needed
+
+        with self.change() as tx:
+            mine = self.last_seq_in(tx.connection)
+            tx.connection.execute(insert(events).values(seq=seq, body=""))
+            tx.connection.execute(events.delete().where(events.c.seq == seq, events.c.body == ""))
+            if tx.connection.execute(select(drafts.c.id).limit(1)).first():
+                stops.engage(tx, PUT_BACK.format(mine=mine, seq=seq), "the store")
 
     def check(self) -> None:
         """Look for damage; raises `StoreError` when there is some."""
