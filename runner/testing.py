@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from runner.rehearsal.mail import StandInMail
     from runner.review.desk import Desk, Sheet
 
-WITHIN_S = 15.0  #: how long anything may take to happen
+WITHIN_S = 30.0  #: how long anything may take to happen
 
 
 @dataclass(slots=True)
