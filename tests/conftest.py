@@ -39,6 +39,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--crash-points", default="3", help="how many points of each way are tried; 'all' is each"
     )
+    parser.addoption("--minutes", type=int, default=0, help="how long a load lasts; 0: a taste of it")
     parser.addoption("--stops", type=int, default=20, help="how often a busy runner is stopped")
     parser.addoption(
         "--seed", type=int, default=0, help="what chance begins with; 0: anything, which is printed"

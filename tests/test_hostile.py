@@ -12,18 +12,19 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import pytest
 from modules import note
 
-from runner.fetch import resolve
+from runner.fetch import Place, resolve
 from runner.journal import verify
 from runner.store import runs
 from runner.testing import Rehearsal, rehearsal
 from runner.worker.sealing.report import report
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Awaitable, Callable, Iterator
 
 HERE = Path(__file__).parent / "hostile"
 FILES = ("network", "files", "processes", "lies")
@@ -139,7 +140,20 @@ async def attempt(it: Rehearsal, name: str) -> str:
     told = f"{run.error} {state}"
     if run.status in runs.GOOD or re.search(f"Escaped|{SECRET}|{OWN_MISTAKES}", told):
         return f"{name}: {run.status} {run.error}"
-    return ""
+    entry = await it.event("run.finished", run=run.id)
+    is_told = run.error and entry.get("error") == run.error
+    return "" if is_told else f"{name}: the journal says {entry.get('error')}"
+
+
+def shop_or_world(url: str) -> Callable[[str, int], Awaitable[Place]]:
+    """One public shop is the stand-in; all others are looked for in earnest, which would find even these."""
+
+    async def find(host: str, port: int) -> Place:
+        if host == "shop.example.com":
+            return Place("127.0.0.1", urlsplit(url).port or 0)
+        return await resolve(host, port)
+
+    return find
 
 
 def test_there_are_at_least_sixty_and_each_has_a_name_of_its_own() -> None:
@@ -161,7 +175,8 @@ async def test_promise_15_nothing_a_task_tries_gets_out_and_the_runner_goes_on(
             text = text.replace(f"TARGET.{what}", str(value))
         (home / "tasks" / f"{file}.py").write_text(text)
         async with rehearsal(home, is_scheduled=False) as it:
-            it.app.fetcher.find = resolve  # the stand-in for the world would take even these
+            it.app.fetcher.find = shop_or_world(it.destination.url)
+            it.destination.redirects["/out"] = f"http://127.0.0.1:{judge.port}/out"
             judge.remember()
             assert it.app.catalog.broken == {}
             wrong = [words for name in names if (words := await attempt(it, name))]
@@ -170,6 +185,7 @@ async def test_promise_15_nothing_a_task_tries_gets_out_and_the_runner_goes_on(
             assert len(it.app.children) == 0
             assert it.waiting() == []
             assert len(it.claude.requests) <= 64
+            assert len(it.destination.visits) == (file == "network" and "fetch_by_a_redirect" in names)
             assert (await asyncio.wait_for(it.run("note"), 15)).status == "ok"
             assert SECRET not in str([event for event in it.events if event["event"] != "claude.asked"])
         assert verify(home / "logs").problems == []

@@ -111,6 +111,20 @@ def write_stop(run):
 
 
 @task(retries=0)
+def write_by_a_symlink(run):
+    (run.folder / "stop").symlink_to(HOME / "STOP")
+    (run.folder / "stop").write_text("halt")
+    raise Escaped
+
+
+@task(retries=0)
+def write_by_a_hard_link(run):
+    os.link(HOME / "canary", run.folder / "canary-link")
+    (run.folder / "canary-link").write_text("mine")
+    raise Escaped
+
+
+@task(retries=0)
 def write_the_settings(run):
     (HOME / "runner.toml").write_text("max_runs = 1")
     raise Escaped

@@ -215,3 +215,24 @@ async def fetch_by_its_own_leave(run):
 async def fetch_a_file(run):
     await run.fetch(f"file://{HOME}/.env")
     raise Escaped
+
+
+@task(retries=0, reads=("http://shop.example.com/", f"http://127.0.0.1:{PORT}/"))
+async def fetch_by_a_redirect(run):
+    """A public page that it may read sends it on to a private address that it may read too."""
+    await run.fetch("http://shop.example.com/out")
+    raise Escaped
+
+
+@task(retries=0, reads=(f"http://localhost:{PORT}/",))
+async def fetch_by_a_name(run):
+    """A name that leads to a private address."""
+    await run.fetch(f"http://localhost:{PORT}/out")
+    raise Escaped
+
+
+@task(retries=0, reads=(f"http://2130706433:{PORT}/",))
+async def fetch_by_a_number(run):
+    """127.0.0.1 as one number."""
+    await run.fetch(f"http://2130706433:{PORT}/out")
+    raise Escaped

@@ -48,6 +48,28 @@ def look_at_its_parent(run):
 
 
 @task(retries=0)
+def read_its_map(run):
+    for name in ("maps", "cmdline", "status", "auxv", "syscall"):
+        try:
+            found = Path(f"/proc/{PID}/{name}").read_bytes()
+        except OSError:
+            continue
+        raise Escaped(name, found)
+    raise PermissionError("nothing of it could be read")
+
+
+@task(retries=0)
+def go_by_its_links(run):
+    for name in ("root", "cwd", "exe", "fd/0", "ns/net"):
+        try:
+            found = os.readlink(f"/proc/{PID}/{name}")
+        except OSError:
+            continue
+        raise Escaped(name, found)
+    raise PermissionError("none of them could be followed")
+
+
+@task(retries=0)
 def trace(run):
     refused(libc.ptrace(16, PID, 0, 0))
 
@@ -86,6 +108,18 @@ def stop_its_parent(run):
 def kill_everybody(run):
     os.kill(-1, signal.SIGKILL)
     raise Escaped
+
+
+@task(retries=0)
+def kill_other_children(run):
+    """Whoever was born around it."""
+    for pid in (pid for near in range(1, 200) for pid in (os.getpid() - near, os.getpid() + near) if pid > 1):
+        try:
+            os.kill(pid, signal.SIGTERM)
+        except PermissionError:
+            continue
+        raise Escaped(pid)
+    raise PermissionError("none of them could be reached")
 
 
 @task(retries=0)
@@ -133,6 +167,18 @@ def move_it_to_one_core(run):
 def make_it_idle(run):
     os.sched_setscheduler(PID, os.SCHED_IDLE, os.sched_param(0))
     raise Escaped
+
+
+@task(retries=0)
+def change_its_parameters(run):
+    os.sched_setparam(PID, os.sched_param(0))
+    raise Escaped
+
+
+@task(retries=0)
+def change_its_attributes(run):
+    attributes = ctypes.create_string_buffer(48)
+    refused(libc.syscall(314 if os.uname().machine == "x86_64" else 274, PID, attributes, 0))
 
 
 @task(retries=0)

@@ -1,0 +1,208 @@
+"""Hours of a busy owner in minutes: nothing is lost of what was due, memory stays flat, and the loop is never held up.
+
+The clock is set by hand, a minute at a time; all else is real: children, stand-ins that fail half the time, the phone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import sys
+import threading
+import time
+import traceback
+from collections import Counter
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from phones import phoned
+from test_store import NOTE
+
+from runner.rehearsal.claude import Fails, Says
+from runner.rehearsal.telegram import Answers, StandInTelegram
+from runner.store import drafts
+from runner.store.store import new_id
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from conftest import HandClock
+
+    from runner.testing import Rehearsal
+
+BEAT_S = 0.005
+BLOCKED_S = 0.1  #: longer than this the loop shall never be held up
+
+MODULE = """
+from runner import Alert, cron, every, task
+
+"""
+OFTEN = """
+@task(every(minutes=1), overlap="queue", retries=0)
+async def often_{n}(run):
+    {body}
+"""
+AT_ONCE = """
+@task(cron("{minute} {hour} * * *", tz="UTC"))
+def at_once_{n}(run): pass
+"""
+
+
+@dataclass
+class Heart:
+    """Beats in the loop, and says what held it up: by the clock, and by the processor time of the loop itself."""
+
+    worst: float = 0.0
+    worst_cpu: float = 0.0
+    where: Counter[str] = field(default_factory=Counter)  #: what the loop was at whenever it was late
+    at: float = field(default_factory=time.monotonic)
+    cpu: float = field(default_factory=time.thread_time)
+
+    async def beat(self) -> None:
+        """Beat for ever."""
+        self.at, self.cpu = time.monotonic(), time.thread_time()
+        while True:
+            await asyncio.sleep(BEAT_S)
+            now, spent = time.monotonic(), time.thread_time()
+            self.worst = max(self.worst, now - self.at - BEAT_S)
+            self.worst_cpu = max(self.worst_cpu, spent - self.cpu)
+            self.at, self.cpu = now, spent
+
+    def watch(self, ended: threading.Event) -> None:
+        """From another thread: what the loop is at when its work between two beats is too long."""
+        loop, last = threading.main_thread().ident or 0, 0.0
+        own = time.pthread_getcpuclockid(loop)
+        while not ended.wait(BEAT_S):
+            if time.clock_gettime(own) - self.cpu > BLOCKED_S / 2 and self.at != last:
+                last = self.at
+                frames = traceback.extract_stack(sys._current_frames()[loop])
+                ours = [
+                    f"{Path(each.filename).name}:{each.name}"
+                    for each in frames
+                    if "/runner/" in each.filename
+                ]
+                self.where[" ".join(ours[-4:]) or str(frames[-1])] += 1
+
+
+@asynccontextmanager
+async def listened_to() -> AsyncIterator[Heart]:
+    heart, ended = Heart(), threading.Event()
+    watcher = threading.Thread(target=heart.watch, args=(ended,))
+    watcher.start()
+    beating = asyncio.create_task(heart.beat())
+    try:
+        yield heart
+    finally:
+        beating.cancel()
+        ended.set()
+        await asyncio.to_thread(watcher.join)
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much of everything."""
+
+    minutes: int
+    tasks: int = 200
+    waiting: int = 5_000
+    at_once: int = 1_000
+
+    @classmethod
+    def of(cls, minutes: int) -> Size:
+        """Everything, or a taste of it where no minutes are asked for."""
+        return cls(minutes) if minutes else cls(2, 20, 100, 60)
+
+
+def modules(size: Size, ends: tuple[int, int]) -> dict[str, str]:
+    bodies = ["pass"] * 17 + [
+        "return Alert('x')",
+        "await run.claude(str(run.slot))",
+        "run.state['n'] = run.state.get('n', 0) + 1",
+    ]
+    often = MODULE + "".join(OFTEN.format(n=n, body=bodies[n % len(bodies)]) for n in range(size.tasks))
+    hour, minute = ends
+    once = MODULE + "".join(AT_ONCE.format(n=n, hour=hour, minute=minute) for n in range(size.at_once))
+    return {"often.py": often, "once.py": once}
+
+
+def fill(it: Rehearsal, count: int) -> None:
+    with it.app.store.change() as tx:
+        for n in range(count):
+            origin = drafts.Origin(task="greet", run=f"r{n}", place=0, call=None)
+            drafts.add(tx, new_id(), origin, NOTE, {"text": f"note {n}"}, timedelta(days=30), 2)
+
+
+def count(it: Rehearsal, query: str) -> int:
+    with it.app.store.read() as connection:
+        return int(connection.exec_driver_sql(query).scalar_one() or 0)
+
+
+def resident() -> float:
+    """Megabytes of this process, stand-ins and all."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / (1 << 20)
+
+
+@pytest.mark.timeout(14_400)
+async def test_promise_20_under_load_no_slot_is_lost_and_none_runs_twice(
+    tmp_path: Path, clock: HandClock, pytestconfig: pytest.Config, told: Callable[[str], None]
+) -> None:
+    size = Size.of(pytestconfig.getoption("--minutes"))
+    clock.at = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) + timedelta(
+        days=1
+    )  # no timer is due
+    end = clock.at + timedelta(minutes=size.minutes)
+    chance = random.Random(size.minutes)
+    async with StandInTelegram() as tg, phoned(tmp_path, tg, max_runs=16) as hand:
+        it = hand.it
+        it.app.store.clock = clock
+        for file, text in modules(size, (end.hour, end.minute)).items():
+            it.drop(file, text)
+        await it.until(lambda: len(it.app.catalog.tasks) == size.tasks + size.at_once, "the tasks")
+        fill(it, size.waiting)
+        warm = resident()
+        began = time.monotonic()
+        async with listened_to() as heart:
+            for minute in range(size.minutes):
+                it.claude.script(
+                    *(Fails(529, 0.01) if chance.random() < 0.5 else Says("x") for _ in range(10))
+                )
+                tg.script(*(Answers(429, "Too Many Requests", 1) for _ in range(2)), method="sendMessage")
+                clock.move(minutes=1)
+                it.app.schedule._settle_or_stop(
+                    it.app.schedule._tasks
+                )  # as the heartbeat does when clocks part
+                await drained(it)
+                it.events.clear()  # what the stand-ins and the test keep is not the runner's
+                for ledger in (it.claude.requests, it.destination.visits, tg.calls):
+                    ledger.clear()
+                if minute == size.minutes // 10:
+                    warm = resident()
+        took = time.monotonic() - began
+        total = size.minutes * size.tasks + size.at_once
+        assert it.app.stop.reason is None
+        assert count(it, "SELECT sum(count) FROM slots") == total
+        assert count(it, "SELECT count(*) FROM runs WHERE status NOT IN ('ok', 'degraded', 'error')") == 0
+        assert count(it, "SELECT count(*) - count(DISTINCT task || slot) FROM runs") == 0
+        kept = count(it, "SELECT count(*) FROM drafts WHERE state = 'pending'")
+        assert kept == size.waiting
+        grown = resident() - warm
+    told(
+        f"{total:,} slots of {size.tasks + size.at_once:,} tasks in {size.minutes / 60:.1f} simulated hours "
+        f"({took:.0f} s), {size.at_once:,} of them at once; {kept:,} drafts waiting; 0 slots unaccounted for; "
+        f"memory {warm:.0f} MB after the warm-up, {grown:+.0f} MB at the end; the loop was held up for at most "
+        f"{1000 * heart.worst:.0f} ms, {1000 * heart.worst_cpu:.0f} ms of that its own work; {dict(heart.where.most_common(5))}"
+    )
+
+
+async def drained(it: Rehearsal) -> None:
+    """Wait until every run that was begun or queued has come to its end."""
+    query = "SELECT count(*) FROM runs WHERE status IN ('queued', 'running')"
+    deadline = time.monotonic() + 300
+    while left := count(it, query):
+        assert time.monotonic() < deadline, f"{left} runs are left"
+        await asyncio.sleep(0.05)
