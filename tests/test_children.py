@@ -16,7 +16,7 @@ import pytest
 
 from runner import seal
 from runner.children import Children
-from runner.errors import ChildLostError
+from runner.errors import ChildLostError, StoppedError
 from runner.worker.sealing.user import chosen
 
 if TYPE_CHECKING:
@@ -266,3 +266,23 @@ def end_zygote(kept: Children) -> None:
     assert kept._process is not None
     kept._process.kill()
     kept._process.wait()
+
+
+async def test_promise_17_a_delivery_that_was_let_go_before_stop_came_has_its_grace_from_a_late_watchdog(
+    tmp_path: Path,
+) -> None:
+    kept = Children(tmp_path / "STOP")
+    try:
+        async with kept.fork(unheard) as spared, kept.fork(unheard) as other:
+            assert kept._process is not None
+            kept._process.send_signal(signal.SIGSTOP)  # the watchdog sleeps through both
+            kept.spare(spared)
+            (tmp_path / "STOP").touch()
+            kept._process.send_signal(signal.SIGCONT)
+            assert await asyncio.wait_for(other.ended, 15) == "signal 9"
+            with pytest.raises(StoppedError):
+                async with kept.fork(unheard):
+                    pass
+            assert not spared.end.done()
+    finally:
+        await kept.close()

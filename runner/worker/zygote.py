@@ -72,13 +72,14 @@ def main() -> NoReturn:
     poll.register(wake_read, select.POLLIN)
     while True:
         ready = dict(poll.poll(LOOK_MS if live.numbers else None))
-        live.is_stopped()
         if wake_read in ready:
             with contextlib.suppress(BlockingIOError):
                 os.read(wake_read, 4096)
             _report_ended(control, live)
         if control.fileno() in ready:
             _obey(control, live, (wake_read, wake_write))
+        else:  # orders first: a delivery that was let go before STOP came has its grace
+            live.is_stopped()
 
 
 def _obey(control: socket.socket, live: Live, wake: tuple[int, int]) -> None:
