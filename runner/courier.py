@@ -36,6 +36,7 @@ class Claim:
     content: bytes
     files: dict[str, bytes]  #: its attachments, by SHA-256
     number: int  #: of the delivery
+    stops: int  #: how many there had been
     is_look_up: bool = False  #: only ask the destination whether an earlier attempt arrived
 
 
@@ -68,7 +69,7 @@ class Courier:
             nonlocal has_begun
             self.children.spare(child)
             try:
-                self.stop.ask(Door.DELIVERY)  # the last look before the outside
+                self._look_again(claim)
             except StoppedError:
                 self.children.spare(child, is_spared=False)
                 self.children.kill(child)
@@ -86,6 +87,12 @@ class Courier:
         except Exception as error:  # noqa: BLE001 - whatever happened, what has begun may have arrived
             reason = f"{type(error).__name__}: {error}"
         return self._broken_off(claim, self._clean(reason), has_begun=has_begun)
+
+    def _look_again(self, claim: Claim) -> None:
+        """The last look before the outside: no STOP, and none that came and went since the claim."""
+        self.stop.ask(Door.DELIVERY)
+        if self.stop.times != claim.stops:
+            raise StoppedError("STOP was engaged before its delivery began")
 
     def _broken_off(self, claim: Claim, reason: str, *, has_begun: bool) -> Outcome | None:
         if claim.is_look_up or claim.held.state is State.UNCERTAIN:

@@ -118,6 +118,7 @@ class Outbox:
 
     def _claim(self, draft: str) -> Claim | None:
         """Take an approved draft, and commit that, before anything begins; None when it must not be delivered."""
+        stops = self.stop.times
         self.stop.ask(Door.DELIVERY)
         with self.store.change() as tx:
             held = drafts.held(tx.connection, draft)
@@ -136,7 +137,7 @@ class Outbox:
             assert not isinstance(files, Refusal)
             drafts.move(tx, held, State.DELIVERING)
             number = deliveries.begin(tx, held, key_of(held))
-        return Claim(held, now, content, files, number)
+        return Claim(held, now, content, files, number, stops)
 
     def _files(self, connection: Connection, content: bytes) -> dict[str, bytes] | Refusal:
         """The bytes of the attachments that were approved; why they can't be had, otherwise."""
@@ -174,20 +175,20 @@ class Outbox:
             held, attempt = drafts.held(connection, draft), deliveries.last(connection, draft)
             content, kind = drafts.content(connection, draft), drafts.kind_of(connection, draft)
             files = self._files(connection, content)
-        now = self.current(kind)
+        now, stops = self.current(kind), self.stop.times
         if isinstance(files, Refusal):
             return
         if held.state is not State.UNCERTAIN or attempt is None or now is None or now.source != kind.source:
             return
         if now.finds:
             self.stop.ask(Door.DELIVERY)
-            await self._attempt(Claim(held, now, content, files, attempt.id, is_look_up=True))
+            await self._attempt(Claim(held, now, content, files, attempt.id, stops, is_look_up=True))
         elif attempt.may_repeat and self.store.clock.now() < held.expires and self._is_known(now, attempt):
             self.stop.ask(Door.DELIVERY)
             with self.store.change() as tx:
                 number = deliveries.begin(tx, held, attempt.key, repeats=True)
             self.sync()
-            await self._attempt(Claim(held, now, content, files, number))
+            await self._attempt(Claim(held, now, content, files, number, stops))
 
     def _is_known(self, kind: Kind, attempt: Row[Any]) -> bool:
         """Whether the destination still drops a repeat of the attempt's key."""

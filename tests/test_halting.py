@@ -232,3 +232,27 @@ def test_promise_18_a_stop_and_a_resume_with_no_runner_up_void_what_was_approved
     write(tmp_path / "STOP", "too loud")
     assert desk.resume("ana")
     assert desk.sheet("d1").held.state is State.PENDING
+
+
+async def test_promise_18_a_delivery_that_had_not_begun_is_void_even_if_stop_came_and_went_meanwhile(
+    tmp_path: Path,
+) -> None:
+    async with rehearsal(tmp_path) as it:
+        it.drop("note.py", note())
+        await it.run("note")
+        sheet = await it.draft()
+
+        def sync() -> None:
+            it.app.journal.sync()
+            it.app.outbox.sync = it.app.journal.sync
+            it.app.stop.engage("between the claim and the child")
+            it.desk.resume("ana")
+
+        it.app.outbox.sync = sync
+        it.desk.approve(sheet.held.id, sheet.held.digest, "ana")
+        await it.event("delivery.started", draft=sheet.held.id)
+        await it.until(lambda: state(it, sheet.held.id) is not State.DELIVERING)
+        assert state(it, sheet.held.id) is State.PENDING
+        assert len(it.destination.ledger) == 0
+        it.desk.approve(sheet.held.id, sheet.held.digest, "ana")
+        await it.event("delivery.delivered", draft=sheet.held.id)

@@ -1,7 +1,7 @@
 """Many stops, at instants nobody chose, of a runner that is busy with everything at once.
 
 The destination's own ledger is the judge. The time from one resume to the next is a *period*, with a stop in it: what
-was approved in one is delivered in that one or never, and arrives after its stop only if the delivery had begun by then.
+was approved in one is delivered in that one or never, and no more arrives than was let go before its stop was seen.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import json
 import random
-import time
 from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -33,6 +32,8 @@ from runner.store.store import Store, new_id
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from runner.children import Child
 
 STUBBORN = '''
 """Children that do not want to end."""
@@ -104,8 +105,7 @@ class Busy:
 
     hand: Hand
     chance: random.Random
-    seen: list[float] = field(default_factory=list)  #: when each stop was seen
-    begun: list[int] = field(default_factory=list)  #: how many deliveries had begun by then
+    begun: list[int] = field(default_factory=list)  #: how many deliveries had begun when each stop was seen
     survivors: int = 0
 
     def __post_init__(self) -> None:
@@ -113,12 +113,21 @@ class Busy:
         self.path = self.it.app.home / "STOP"
         self._latch = self.it.app.stop.latch
         self.it.app.stop.latch = self._see
+        self._let_go: set[int] = (
+            set()
+        )  # children that were let go to the outside since the last stop was seen
+        self._spare = self.it.app.children.spare
+        self.it.app.children.spare = self._note  # type: ignore[method-assign] # noted, and done
 
     def _see(self, reason: str) -> None:
         """The instant of the stop, in whatever thread it is seen."""
-        self.seen.append(time.monotonic())
-        self.begun.append(sum(child.is_spared for child in self.it.app.children._live.values()))
+        self.begun.append(len(self._let_go))
+        self._let_go.clear()
         self._latch(reason)
+
+    def _note(self, child: Child, *, is_spared: bool = True) -> None:
+        (self._let_go.add if is_spared else self._let_go.discard)(child.number)
+        self._spare(child, is_spared=is_spared)
 
     async def work(self) -> None:
         """Begin runs without end, at a destination that takes its time."""
@@ -152,9 +161,9 @@ class Busy:
     async def stop(self) -> None:
         """One stop, at whatever instant this is; then whoever lives on is counted, and all goes again."""
         await self._instant()
-        before = len(self.seen)
+        before = len(self.begun)
         WAYS[self.chance.choice(list(WAYS))](self.hand, self.path)
-        await self.it.until(lambda: len(self.seen) > before, "the sight of STOP", pause=0.001)
+        await self.it.until(lambda: len(self.begun) > before, "the sight of STOP", pause=0.001)
         if self.chance.random() < 0.8:
             self.survivors += await self._left()
         if self.path.is_dir():
@@ -179,14 +188,9 @@ class Busy:
     def judge(self) -> tuple[int, int]:
         """Of what arrived: how much began after a stop was seen, and how much without a yes since the last one."""
         began = self._began()
-        late, stale = [0] * (len(self.seen) + 1), 0
-        for arrival in self.it.destination.effects:
-            period = began.get(json.loads(arrival.body)["text"])
-            if period is None:
-                stale += 1
-            elif arrival.at > self.seen[period]:
-                late[period] += 1
-        return sum(max(0, count - begun) for count, begun in zip(late, self.begun, strict=False)), stale
+        arrivals = [began.get(json.loads(each.body)["text"]) for each in self.it.destination.effects]
+        late = sum(max(0, arrivals.count(period) - begun) for period, begun in enumerate(self.begun))
+        return late, arrivals.count(None)
 
     def _began(self) -> dict[str, int]:
         """By the text of each draft: the period of its attempt, if there was a yes in that and it was not called off."""
@@ -204,7 +208,7 @@ class Busy:
                     began[draft] = period
                 case "draft.returned":
                     began.pop(draft, None)
-        assert period == len(self.seen) - 1
+        assert period == len(self.begun) - 1
         return {self.it.desk.sheet(draft).fields["text"]: period for draft, period in began.items()}
 
 
