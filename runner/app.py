@@ -7,6 +7,7 @@ import logging
 import os
 from contextlib import ExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from runner import lock, lookout, notify, wake
@@ -42,7 +43,6 @@ from runner.worker.sealing.user import chosen
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-    from datetime import timedelta
     from pathlib import Path
 
     from runner.catalog import Broken
@@ -55,6 +55,7 @@ KEPT = 100_000  #: events that stay in the store once they are in the journal
 PATIENCE_S = 1.0  #: with a command that is writing the journal when the runner starts
 REHEARSED_AGAIN_S = 0.5  #: before a second attempt in a rehearsal, which nobody should wait for
 REHEARSED_LOOK_S = 0.05  #: between two looks at a batch, likewise
+REHEARSED_CERTIFICATE = timedelta(days=12)  #: for which a rehearsal's are good: soon enough to be told of
 REHEARSAL = "rehearsal"  #: the account that every draft of a rehearsal names
 
 
@@ -167,7 +168,8 @@ class App:
         )
         self.fetcher = Fetcher(lambda: self.stop.ask(Door.FETCH))
         if stand_ins:
-            self.fetcher.find = _detour(stand_ins.destination)
+            good_until = self.store.clock.now() + REHEARSED_CERTIFICATE
+            self.fetcher.find = _detour(stand_ins.destination, good_until.isoformat())
         self.purses = Purses(settings, self.store.clock)
         budget, say = Budget(), self.diagnostics.say
         api = Batches(self.claude)
@@ -397,11 +399,11 @@ def _nothing() -> None:
     """Nobody looks around any more."""
 
 
-def _detour(address: str) -> Callable[[str, int], Any]:
-    """Find every host at a stand-in's address."""
+def _detour(address: str, certificate: str) -> Callable[[str, int], Any]:
+    """Find every host at a stand-in's address, each as if it had a certificate that is good until then."""
     host, _, port = address.removeprefix("http://").partition(":")
 
     async def find(name: str, number: int) -> Place:
-        return Place(host, int(port), "http")
+        return Place(host, int(port), "http", certificate)
 
     return find

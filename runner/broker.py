@@ -250,7 +250,8 @@ class Broker:
         page = Kept(**await self._once(session, f"fetch {url}", self._page(session, url)))
         session.pages[url] = page
         changed = page.digest != session.seen.get(url)
-        return {"url": page.url, "status": page.status, "text": page.text, "changed": changed}
+        told = {"url": page.url, "status": page.status, "text": page.text, "changed": changed}
+        return {**told, "certificate": page.certificate}
 
     async def _page(self, session: Session, url: str) -> dict[str, Any]:
         with self.store.read() as connection:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import socket
-from dataclasses import dataclass, field
+import ssl
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
 
@@ -32,6 +34,7 @@ class Place:
     host: str
     port: int
     scheme: str = ""  #: how it is spoken to; empty: as the URL says
+    certificate: str = ""  #: in a rehearsal, until when its certificate passes for good
 
 
 async def resolve(host: str, port: int) -> Place:
@@ -67,15 +70,15 @@ class Fetcher:
                 raise FetchError(f"{url} is not among the task's reads; add it to @task(reads=(…,))")
             self.guard()
             known = before if before is not None and before.url == url else None
-            answer, text = await self._request(url, known)
+            answer, text, certificate = await self._request(url, known)
             if known is not None and answer.status_code == UNCHANGED:
-                return known
+                return replace(known, certificate=certificate)
             if not answer.has_redirect_location:
-                return _kept(url, answer, text)
+                return replace(_kept(url, answer, text), certificate=certificate)
             url = urljoin(url, answer.headers["location"])
         raise FetchError(f"{url} was reached by more than {REDIRECTS} redirects")
 
-    async def _request(self, url: str, known: Kept | None) -> tuple[httpx.Response, str]:
+    async def _request(self, url: str, known: Kept | None) -> tuple[httpx.Response, str, str]:
         import httpx  # noqa: PLC0415 - only runs that fetch need it
 
         parts = urlsplit(url)
@@ -93,7 +96,8 @@ class Fetcher:
                 asyncio.timeout(TIMEOUT_S),
                 self._client.stream("GET", there, headers=headers, extensions=name) as answer,
             ):
-                return answer, await _text(answer, url)
+                certificate = _certificate(answer) or (place.certificate if parts.scheme == "https" else "")
+                return answer, await _text(answer, url), certificate
         except (httpx.HTTPError, TimeoutError) as error:
             raise FetchError(f"{url} could not be got: {str(error) or 'it took too long'}") from error
 
@@ -120,6 +124,13 @@ def _kept(url: str, answer: httpx.Response, text: str) -> Kept:
 def _mark(header: str) -> str:
     """What a server knows a page by, if it may be sent back to it."""
     return header if len(header) <= MARK_MAX and header.isascii() and header.isprintable() else ""
+
+
+def _certificate(answer: httpx.Response) -> str:
+    """Until when the certificate is good that the server showed; empty where none was asked for."""
+    tls = answer.extensions["network_stream"].get_extra_info("ssl_object")
+    ends = tls.getpeercert().get("notAfter") if tls is not None else None
+    return datetime.fromtimestamp(ssl.cert_time_to_seconds(ends), UTC).isoformat() if ends else ""
 
 
 async def _text(answer: httpx.Response, url: str) -> str:

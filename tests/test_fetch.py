@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+import ssl
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+import httpx
 import pytest
+import trustme
 
 from runner import fetch
 from runner.errors import FetchError, StoppedError
@@ -112,3 +118,53 @@ async def test_nothing_is_fetched_while_stopped() -> None:
         with pytest.raises(StoppedError):
             await fetcher.get(READS[0], READS)
         assert there.visits == []
+
+
+@asynccontextmanager
+async def secure(**paper: Any) -> AsyncIterator[Fetcher]:
+    """A site under TLS that answers every request alike, found under whatever name is asked for."""
+    authority = trustme.CA()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("shop.example.com", **paper).configure_cert(context)
+    trusting = ssl.create_default_context()
+    authority.configure_trust(trusting)
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked = await reader.readuntil(b"\r\n\r\n")
+        status = b"304 Not Modified" if b"If-None-Match" in asked else b"200 OK"
+        body = b"" if status.startswith(b"304") else b"ok"
+        head = b'HTTP/1.1 %s\r\nETag: "1"\r\nConnection: close\r\nContent-Length: %d\r\n\r\n'
+        writer.write(head % (status, len(body)) + body)
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0, ssl=context)
+    port = server.sockets[0].getsockname()[1]
+
+    async def find(host: str, _: int) -> Place:
+        return Place("127.0.0.1", port)
+
+    fetcher = Fetcher(lambda: None, find, httpx.AsyncClient(verify=trusting))
+    async with server:
+        yield fetcher
+        await fetcher.close()
+
+
+PAGE = "https://shop.example.com/"
+
+
+async def test_a_page_says_until_when_its_servers_certificate_is_good_though_it_did_not_change() -> None:
+    ends = datetime(2090, 5, 3, 12, tzinfo=UTC)
+    async with secure(not_after=ends) as fetcher:
+        first = await fetcher.get(PAGE, (PAGE,))
+        again = await fetcher.get(PAGE, (PAGE,), replace(first, certificate="long ago"))
+        assert (first.text, again.text) == ("ok", "ok")
+        assert first.certificate == again.certificate == ends.isoformat()
+    async with shop() as (_, fetcher):
+        assert (await fetcher.get(READS[0], READS)).certificate == ""
+
+
+async def test_a_certificate_that_has_ended_is_an_error_in_words() -> None:
+    past = datetime(2020, 1, 1, tzinfo=UTC)
+    async with secure(not_before=past, not_after=past + timedelta(days=90)) as fetcher:
+        with pytest.raises(FetchError, match="certificate has expired"):
+            await fetcher.get(PAGE, (PAGE,))

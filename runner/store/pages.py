@@ -60,6 +60,7 @@ class Kept:
     text: str
     etag: str = ""
     modified: str = ""  #: as the server dated it
+    certificate: str = ""  #: until when the server's is good, ISO 8601 in UTC; not kept from run to run
 
     @property
     def digest(self) -> str:

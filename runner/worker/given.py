@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +34,12 @@ class Page:
     status: int
     text: str
     changed: bool = True  #: whether it differs from what the last run that came to its end got
+    certificate: str = ""  #: until when its server's is good, ISO 8601 in UTC; empty without https
+
+    @property
+    def certificate_until(self) -> datetime | None:
+        """Until when the certificate of its server is good, in UTC; None for a page without https."""
+        return datetime.fromisoformat(self.certificate) if self.certificate else None
 
     def feed(self) -> Feed:
         """The page read as a feed, RSS or Atom; raises `FetchError` when it is none."""
