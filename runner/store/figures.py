@@ -4,18 +4,25 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, desc, func, select
 
 from runner.clock import stamp
+from runner.store import stats
 from runner.store.runs import spent_since
-from runner.store.schema import drafts, runs, slots
+from runner.store.schema import drafts, runs, slots, spending
 
 if TYPE_CHECKING:
     from datetime import datetime
 
+#: of what became of a task's drafts; `hours` is the median until the first word on one, None without any
+COUNTED = ("made", "unchanged", "edited", "revised", "rejected", "expired", "delivered", "hours")
+
 
 def count(connection: Connection, since: datetime) -> dict[str, Any]:
-    """Runs by task and status, slots missed by task, drafts by state now, dollars; since that instant."""
+    """Runs by task and status, slots missed by task, drafts by state now, dollars, what drafts came to; since that instant.
+
+    In `attention` are counts alone: why its owner rejected one task's drafts is no other task's to read.
+    """
     by_status = select(runs.c.task, runs.c.status, func.count()).where(runs.c.created >= stamp(since))
     missed = select(slots.c.task, func.sum(slots.c.count)).where(
         slots.c.recorded >= stamp(since), slots.c.outcome.startswith("missed")
@@ -28,7 +35,25 @@ def count(connection: Connection, since: datetime) -> dict[str, Any]:
         "missed": {row[0]: row[1] for row in connection.execute(missed.group_by(slots.c.task))},
         "drafts": by_state(connection),
         "cost_usd": float(spent_since(connection, since)),
+        "cost_by_task": _costs(connection, since),
+        "attention": {each.task: _counts(each) for each in _drafted(connection, since)},
     }
+
+
+def _drafted(connection: Connection, since: datetime) -> list[stats.Stats]:
+    return stats.of_tasks(connection, since, measures_edits=False)
+
+
+def _costs(connection: Connection, since: datetime) -> dict[str, float]:
+    """Dollars of each task that spent any, dearest first."""
+    query = select(spending.c.task, func.coalesce(func.sum(spending.c.cost_nano_usd), 0).label("cost"))
+    query = query.where(spending.c.at >= stamp(since)).group_by(spending.c.task)
+    rows = connection.execute(query.order_by(desc("cost"), spending.c.task))
+    return {row.task: row.cost / stats.NANO for row in rows}
+
+
+def _counts(each: stats.Stats) -> dict[str, int | float | None]:
+    return {name: getattr(each, name) for name in COUNTED}
 
 
 def by_state(connection: Connection) -> dict[str, int]:

@@ -50,8 +50,11 @@ class Stats:
         return self.cost_usd / self.delivered if self.delivered else None
 
 
-def of_tasks(connection: Connection, since: datetime) -> list[Stats]:
-    """Each task that made drafts since then, those that take the most attention for the least first."""
+def of_tasks(connection: Connection, since: datetime, *, measures_edits: bool = True) -> list[Stats]:
+    """Each task that made drafts since then, those that take the most attention for the least first.
+
+    Measuring by how much edits change takes up to seconds, which a runner that is up does not have.
+    """
     made = connection.execute(select(drafts).where(drafts.c.created >= stamp(since))).all()
     query = select(decisions).where(decisions.c.at >= stamp(since)).order_by(decisions.c.id)
     said: dict[str, list[Row[Any]]] = {}
@@ -61,6 +64,9 @@ def of_tasks(connection: Connection, since: datetime) -> list[Stats]:
     for row in made:
         by_task.setdefault(row.task, []).append(row)
     found = [_of(connection, task, rows, said, since) for task, rows in by_task.items()]
+    if measures_edits:
+        for each in found:
+            each.change = _change(connection, _drafts_with("edit", by_task[each.task], said))
     return sorted(found, key=lambda each: (each.unchanged - each.made, each.task))
 
 
@@ -68,10 +74,7 @@ def _of(
     connection: Connection, task: str, rows: list[Row[Any]], said: dict[str, list[Row[Any]]], since: datetime
 ) -> Stats:
     words = [each for row in rows for each in said.get(row.id, ())]
-    of = {
-        word: {each.draft for each in words if each.decision == word}
-        for word in ("edit", "revise", "approve")
-    }
+    of = {word: _drafts_with(word, rows, said) for word in ("edit", "revise", "approve")}
     states = Counter(row.state for row in rows)
     reasons = Counter(each.reason for each in words if each.decision == "reject" and each.reason)
     return Stats(
@@ -84,10 +87,14 @@ def _of(
         expired=states[State.EXPIRED],
         delivered=states[State.DELIVERED],
         reasons=[reason for reason, _ in reasons.most_common(REASONS)],
-        change=_change(connection, of["edit"]),
         hours=_hours(rows, said),
         cost_usd=_cost(connection, task, since),
     )
+
+
+def _drafts_with(word: str, rows: Iterable[Row[Any]], said: dict[str, list[Row[Any]]]) -> set[str]:
+    """The drafts on which somebody decided so."""
+    return {row.id for row in rows if any(each.decision == word for each in said.get(row.id, ()))}
 
 
 def _hours(rows: Iterable[Row[Any]], said: dict[str, list[Row[Any]]]) -> float | None:

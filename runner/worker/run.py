@@ -163,7 +163,10 @@ class Run:
         return Page(**await self._channel.ask("fetch", url=url))
 
     async def figures(self, days: int = 1) -> dict[str, Any]:
-        """What the journal counts over the last days: runs by task and status, drafts by state, dollars."""
+        """What the journal counts over the last `days`: `runs` by task and status, `missed` slots by task, `drafts` by state
+        now, `cost_usd` and `cost_by_task`; and `attention`: by task, how many drafts were made, approved unchanged,
+        edited, revised, rejected, expired, delivered, and the hours until its owner's first word on one, the median.
+        """
         figures: dict[str, Any] = await self._channel.ask("figures", days=days)
         return figures
 
