@@ -201,7 +201,8 @@ def _parsed(returns: type[M], text: str, what: str) -> M:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
-        raise DraftError(f"{what} is no {returns.__name__}: {where}: {first['msg']}") from error
+        words = first["msg"].removeprefix("Value error, ")
+        raise DraftError(f"{what} is no {returns.__name__}: {where}: {words}") from error
 
 
 async def work(order: dict[str, Any], end: socket.socket) -> None:
