@@ -74,7 +74,7 @@ class StandInDestination(Server):
         self.ledger: Ledger[Arrival] = Ledger()  #: every request to change something that was recorded
         self.effects: list[Arrival] = []  #: the arrivals that took effect
         self.visits: Ledger[Request] = Ledger()  #: every page asked for
-        self.pages: dict[str, str | tuple[int, str]] = {"/health": "ok"}
+        self.pages: dict[str, str | tuple[int, str]] = {"/health": "ok"}  #: by path, or by host and path
         self.redirects: dict[str, str] = {}
         self.services: dict[str, Service] = {}  #: those whose paths are answered as the real ones do, by name
         self.dates: dict[str, str] = {}  #: of pages that are known by their date, not by an ETag
@@ -160,7 +160,8 @@ class StandInDestination(Server):
         if request.path in self.redirects:
             await reply.send(302, headers={"location": self.redirects[request.path]})
             return
-        page = self.pages.get(request.path, (404, "no such page"))
+        whole = request.headers.get("host", "") + request.path
+        page = self.pages.get(whole, self.pages.get(request.path, (404, "no such page")))
         status, body = page if isinstance(page, tuple) else (200, page)
         kind = "text/html" if body.lstrip().startswith("<") else "text/plain"
         mark = self._mark(request.path, body)

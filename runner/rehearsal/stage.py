@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
     from runner.settings import Settings
 
+PAGES = "rehearsal"  #: folder of a project with pages for its rehearsals: HOST/PATH
+INDEX = "index.html"
 PARTS = ("repository", "branch", "remote")  #: of a git remote, as the settings name it
 
 
@@ -53,13 +55,23 @@ async def on_stage(
     `phone` is the address of a stand-in for Telegram; empty is none, whatever bot the owner has.
     """
     async with StandInClaude() as claude, StandInDestination() as destination, StandInMail() as mail:
-        destination.pages["/"] = "<h1>Example</h1>"
+        destination.pages |= {"/": "<h1>Example</h1>", **pages(settings.home / PAGES)}
         destination.services |= services()
         if given := settings.given("git_commit"):
             repository.make(home, **{name: given[name] for name in PARTS if name in given})
         there = settings.model_copy(update={"home": home, "database_url": ""})
         doubles = StandIns(claude.url, destination.url, every, phone, project=settings.home, mail=mail.url)
         yield Stage(App(there, stand_ins=doubles, heard=heard), claude, destination, mail)
+
+
+def pages(folder: Path) -> dict[str, str]:
+    """What a rehearsal's web holds beside the usual: each file below `folder`, by host and path; index.html is a folder's own."""
+    found = (path for path in sorted(folder.rglob("*")) if path.is_file())
+    texts = {
+        path.relative_to(folder).as_posix(): path.read_text(encoding="utf-8", errors="replace")
+        for path in found
+    }
+    return {name.removesuffix(INDEX): text for name, text in texts.items()}
 
 
 def with_phone(settings: Settings) -> Settings:
