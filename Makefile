@@ -1,14 +1,18 @@
-# Two commands do everything on a fresh machine with Python 3.11, pip and make:
+# Three commands do everything on a fresh machine with Python 3.11, pip and make:
 #   make demo    see the runner work, at no cost, on stand-ins
+#   make studio  rehearse the thirteen tasks of examples/studio, and what a month of them costs
 #   make test    lint, types, import contracts, tests, coverage
 PYTHON ?= python3
 BIN := .venv/bin
 MINUTES ?= 600
 
-.PHONY: demo test soak hostile load mutants docs lint types contracts bench clean
+.PHONY: demo studio test soak hostile load mutants docs lint types contracts bench clean
 
 demo: .venv/ready
 	$(BIN)/runner demo
+
+studio: .venv/ready
+	cd examples/studio && ../../$(BIN)/runner rehearse --cost
 
 test: .venv/ready lint types contracts
 	$(BIN)/python -m pytest -n 4 --cov --cov-report=term --cov-fail-under=95

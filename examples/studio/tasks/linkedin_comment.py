@@ -1,0 +1,29 @@
+"""Draft a comment for each post in comments.csv, once you have said who its author is to you."""
+
+import csv
+
+from runner import Alert, Run, cron, task
+from runner.drafts import LinkedInComment
+
+
+@task(cron("30 9 * * mon-fri"), files=("comments.csv",), label="studio")
+async def linkedin_comment(run: Run) -> LinkedInComment | Alert | None:
+    """Comment on the next post, or ask who wrote it."""
+    done = run.state.setdefault("done", [])
+    with run.files["comments.csv"].open(encoding="utf-8", newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["post"] not in done]
+    if not rows:
+        return None
+    post = rows[0]
+    question = f"Who is {post['author']} to us, and what should a comment say or leave out?"
+    told = next((each.reason for each in run.recent if each.question == question), None)
+    if told is None:
+        return Alert(f"There is a post to comment on: {post['says']}", question=question)
+    comment = await run.claude(
+        f"Comment on a post by {post['author']}, in at most 60 words, as one would say it in person.\n\n"
+        f"The post: {post['says']}\nThe author to us: {told}",
+        returns=LinkedInComment,
+        given={"post": post["post"]},
+    )
+    run.state["done"] = [*done, post["post"]]
+    return comment
