@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from runner.errors import RunError, StoppedError
+from runner.stop import sight
 from runner.store import runs, slots, stops, waiting
 from runner.store.store import new_id
 
@@ -17,10 +18,11 @@ if TYPE_CHECKING:
 def submit(store: Store, stop: Stop, catalog: Catalog, name: str, number: str | None = None) -> str:
     """Queue a run; its id, which is `number` if one is given. Raises `RunnerError` when the task must not run now."""
     number = number or new_id()
+    stop.look()  # before the transaction, since what is done at its first sight may be one itself
     with store.change() as tx:
         latch = stops.latched(tx.connection)
-        reason = latch.reason if latch else stop.reason
-        if stop.look() or latch:
+        reason = latch.reason if latch else stop.reason or sight(stop.path)
+        if reason is not None:
             raise StoppedError(f"stopped ({reason}): no run begins; let it go again: runner resume")
         task = catalog.task(name)
         if task.name in slots.paused(tx.connection):

@@ -13,9 +13,13 @@ from modules import note
 from test_app import is_alive
 from test_store import put
 
+from runner.cli.looking import catalog
+from runner.cli.project import Project
+from runner.demand import submit
 from runner.errors import StoppedError, StoreError
 from runner.gate import State
 from runner.review.desk import Desk
+from runner.settings import load
 from runner.stop import Stop, write
 from runner.store import runs, stops
 from runner.store.store import Store
@@ -256,3 +260,14 @@ async def test_promise_18_a_delivery_that_had_not_begun_is_void_even_if_stop_cam
         assert len(it.destination.ledger) == 0
         it.desk.approve(sheet.held.id, sheet.held.digest, "ana")
         await it.event("delivery.delivered", draft=sheet.held.id)
+
+
+def test_promise_16_a_run_is_refused_by_the_command_that_sees_stop_first(
+    tmp_path: Path, store: Store
+) -> None:
+    project = Project(load(tmp_path), store)
+    (tmp_path / "STOP").touch()
+    with pytest.raises(StoppedError, match="the STOP file is there"):
+        submit(store, project.desk.stop, catalog(tmp_path), "note")
+    with store.read() as connection:
+        assert stops.latched(connection) is not None
