@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from sqlalchemy import update
 
 from runner.draft import Kind, digest
 from runner.errors import GoneError, StoppedError, StoreError
@@ -17,6 +18,7 @@ from runner.review.desk import Desk
 from runner.stop import Stop
 from runner.store import decisions, drafts, runs, slots, stops, waiting
 from runner.store.drafts import Origin
+from runner.store.schema import meta
 from runner.store.store import Store, Transaction, new_id
 
 if TYPE_CHECKING:
@@ -314,3 +316,10 @@ def test_opening_twice_upgrades_once_and_finds_no_damage(store: Store) -> None:
     store.open()
     store.check()
     assert len({new_id() for _ in range(1000)}) == 1000
+
+
+def test_a_store_that_a_newer_runner_made_is_refused(store: Store) -> None:
+    with store.change() as tx:
+        tx.connection.execute(update(meta).where(meta.c.name == "schema").values(value="999"))
+    with pytest.raises(StoreError, match="of version 999"):
+        store.open()

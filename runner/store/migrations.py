@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from sqlalchemy import Connection, Index, insert, inspect, select, text, update
 
+from runner.errors import StoreError
 from runner.store.pages import pages
 from runner.store.questions import questions
 from runner.store.schema import (
@@ -92,10 +93,18 @@ MIGRATIONS: tuple[Callable[[Connection], None], ...] = (
 
 
 def migrate(connection: Connection) -> None:
-    """Bring the tables to the newest version; each step that lacks is taken once, in order."""
+    """Bring the tables to the newest version; each step that lacks is taken once, in order.
+
+    Raises `StoreError` for tables that a newer runner made.
+    """
     version = 0
     if inspect(connection).has_table("meta"):
         version = int(connection.execute(select(meta.c.value).where(meta.c.name == "schema")).scalar_one())
+    if version > len(MIGRATIONS):
+        raise StoreError(
+            f"a newer runner made the store: its tables are of version {version}, and this one knows {len(MIGRATIONS)}; "
+            "use that runner, or the back-up from before the upgrade"
+        )
     for step in MIGRATIONS[version:]:
         step(connection)
     if version == 0:
