@@ -34,11 +34,15 @@ def check(*, wants_json: bool) -> int:
     def otherwise() -> None:
         for words in (*map(str, found.broken.values()), *unmet, *_unset(known, found), *_reaches(found)):
             click.echo(visible(words))
-        click.echo(f"{len(found.tasks)} tasks are sound, {len(broken)} modules are broken")
+        click.echo(f"{_so_many(len(found.tasks), 'task')} sound, {_so_many(len(broken), 'module')} broken")
 
     whole = {"tasks": sorted(found.tasks), "broken": broken, "budgets": unmet}
     show(whole, wants_json=wants_json, otherwise=otherwise)
     return 1 if broken or unmet else 0
+
+
+def _so_many(count: int, thing: str) -> str:
+    return f"{count} {thing} is" if count == 1 else f"{count} {thing}s are"
 
 
 def _unmet(known: Settings, found: Catalog) -> Iterator[str]:
