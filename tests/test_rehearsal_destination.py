@@ -78,7 +78,7 @@ async def test_a_delayed_answer_is_recorded_at_once(
 ) -> None:
     destination.script(Delays(60))
     with pytest.raises(httpx.ReadTimeout):
-        await client.post("/posts", timeout=0.05)
+        await client.post("/posts", timeout=httpx.Timeout(5, read=0.05))
     await destination.received(1)
     assert len(destination.effects) == 1
 
