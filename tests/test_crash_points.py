@@ -102,6 +102,8 @@ async def walked(way: Way, hatchery: Nursery, name: str, at: int, figures: Figur
             walk.promised = {entry["draft"] for entry in walk.entries("draft.pending")}
             await healed(walk, approves=not walk.tap or name != "kill")
             figures.add(walk, fault, lines)
+        else:
+            assert walk.is_over(), lines  # a runner that could not walk has met no fault either
         return fault
 
 
