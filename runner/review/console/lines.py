@@ -100,7 +100,9 @@ def _shown(name: str, value: Any, zone: ZoneInfo) -> str:
     if name in INSTANTS:
         return _clock(value, zone, "%a %d %b %H:%M")
     if name == "tasks":
-        return f"{len(value)} task{'s' * (len(value) != 1)}" if value else "no tasks yet; drop one into tasks/"
+        return (
+            f"{len(value)} task{'s' * (len(value) != 1)}" if value else "no tasks yet; drop one into tasks/"
+        )
     if name == "web":
         value = "; ".join(f"{deed} {what}" for each in value for deed, what in each.items())
     if name == "receipt":
