@@ -44,9 +44,9 @@ class Ground:
         self._blank = self.home / "blank.db"
         self._first = Store(f"sqlite:///{self._blank}")
         self._given = pytest.MonkeyPatch()
-        self._given.setenv(
-            "SSL_CERT_DIR", str(self.home)
-        )  # nothing here speaks TLS; to read the usual ones is slow
+        # nothing here speaks TLS, and to read the usual certificates is slow
+        self._given.delenv("SSL_CERT_FILE", raising=False)
+        self._given.setenv("SSL_CERT_DIR", str(self.home))
         self._given.setattr(desk, "check_apart", check_fields)
         self.run(self._start())
 

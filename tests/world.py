@@ -131,7 +131,7 @@ class World:
         deadline = self.ground.loop.time() + QUIET_S
         while not is_quiet():
             assert self.ground.loop.time() < deadline, f"the runner did not come to rest within {QUIET_S:g} s"
-            await asyncio.sleep(0.0005)
+            await asyncio.sleep(0.001)
 
     async def settle(self) -> None:
         """Let the runner look around, and do all that it has to do at this instant."""
