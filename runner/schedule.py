@@ -7,6 +7,7 @@ of apscheduler.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import random
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -37,6 +38,7 @@ HEARTBEAT_S = 10  #: how often clocks are compared: a timer sleeps through a sus
 DRIFT_S = 1.0  #: how far clocks may part between two beats
 PROMPT = timedelta(minutes=1)  #: a slot no later than this is on time, whatever `missed` says
 TICK = timedelta(milliseconds=1)  #: no two slots are closer
+AT_ONCE = 25  #: tasks settled without a pause, so that a thousand due together hold up nobody
 AHEAD = timedelta(hours=1)  #: a cursor further in the future than this was set by a clock that was wrong
 
 
@@ -79,6 +81,7 @@ class Schedule:
         """Wake no more."""
         if self._scheduler is not None:
             self._heart.cancel()
+            self._woken.clear()
             self._scheduler.shutdown(wait=False)
             self._scheduler = None
 
@@ -117,8 +120,11 @@ class Schedule:
         self._woken.add(name)
 
     def _settle_woken(self) -> None:
-        names, self._woken = list(self._woken), set()
+        names = list(itertools.islice(self._woken, AT_ONCE))
+        self._woken.difference_update(names)
         self._settle_or_stop(names)
+        if self._woken:
+            asyncio.get_running_loop().call_soon(self._settle_woken)
 
     def _settle_or_stop(self, names: Iterable[str]) -> None:
         """Settle where no caller is left who could hear that the store is lost: what can't be settled stops."""
@@ -137,14 +143,23 @@ class Schedule:
             now = clock.now()
             drift = (now - wall).total_seconds() - (clock.monotonic() - steady)
             if abs(drift) > DRIFT_S:
-                self._settle_or_stop(self._tasks)
-                for name in self._tasks:
-                    self._plan(name, now)
+                await self._plan_anew(now)
+
+    async def _plan_anew(self, now: datetime) -> None:
+        """Settle and plan every task, some at a time."""
+        names = iter(list(self._tasks))
+        while some := list(itertools.islice(names, AT_ONCE)):
+            there = [name for name in some if name in self._tasks]  # the folder may have changed meanwhile
+            self._settle_or_stop(there)
+            for name in there:
+                self._plan(name, now)
+            await asyncio.sleep(0)
 
     def _settle(self, names: Iterable[str], tasks: Mapping[str, Declared]) -> None:
         """Account for every slot of these tasks up to now."""
+        names = list(names)
         with self.store.read() as connection:
-            cursors = slots.scheduled(connection)
+            cursors = slots.scheduled(connection, names)
         now = self.store.clock.now()
         found = [
             (tasks[name], cursor, slot)

@@ -152,7 +152,7 @@ class Life:
 
     def _cursors(self) -> dict[str, datetime]:
         with self.store.read() as connection:
-            return slots.scheduled(connection)
+            return slots.scheduled(connection, list(TASKS))
 
     def _runs(self) -> set[tuple[str, str]]:
         with self.store.read() as connection:

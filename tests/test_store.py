@@ -256,7 +256,7 @@ def test_a_cursor_moves_once_and_a_slot_that_ran_stays_so(store: Store, clock: H
         slots.record(tx, "greet", later, "run", run="r1")
         slots.record(tx, "greet", later, "missed: asleep")
     with store.read() as connection:
-        assert slots.scheduled(connection) == {"greet": later}
+        assert slots.scheduled(connection, ["greet"]) == {"greet": later}
         assert slots.cursor(connection, "greet") == later
         assert [row.outcome for row in slots.recent(connection, "greet")] == ["run"]
     with store.change() as tx:

@@ -11,7 +11,7 @@ from runner.clock import parse, stamp
 from runner.store.schema import slots, tasks
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
     from datetime import datetime
 
     from runner.store.store import Transaction
@@ -53,10 +53,10 @@ def unschedule(tx: Transaction, names: Iterable[str]) -> None:
     tx.connection.execute(update(tasks).where(tasks.c.name.in_(list(names))).values(cursor=None))
 
 
-def scheduled(connection: Connection) -> dict[str, datetime]:
-    """Each scheduled task and how far its slots are accounted for."""
-    rows = connection.execute(select(tasks.c.name, tasks.c.cursor).where(tasks.c.cursor.is_not(None)))
-    return {row.name: parse(row.cursor) for row in rows}
+def scheduled(connection: Connection, names: Collection[str]) -> dict[str, datetime]:
+    """How far the slots of each of these tasks are accounted for; those that are not scheduled are left out."""
+    found = select(tasks.c.name, tasks.c.cursor).where(tasks.c.cursor.is_not(None), tasks.c.name.in_(names))
+    return {row.name: parse(row.cursor) for row in connection.execute(found)}
 
 
 def advance(tx: Transaction, task: str, was: datetime, to: datetime) -> bool:
