@@ -155,7 +155,7 @@ class App:
     def _learn_secrets(self) -> None:
         """Hide the runner's own secrets, and those that the kinds name."""
         named = {name for kind in self.catalog.kinds.values() for name in kind.secrets}
-        self.veil.learn(*self.settings.secrets(), *(self.settings.secret(name) for name in named))
+        self.veil.learn(*self.settings.secrets(), *self.settings.named(named).values())
 
     def _build(self) -> None:
         settings, stand_ins = self.settings, self.stand_ins
@@ -213,7 +213,7 @@ class App:
         most = settings.gate.max_pending_total
         self.schedule = Schedule(self.store, self.stop, settings.zone, self.purses.are_spent, most)
         doubles = (stand_ins.destination, stand_ins.mail) if stand_ins else ()
-        courier = Courier(self.home, self.stop, self.children, settings.secret, say, *doubles)
+        courier = Courier(self.home, self.stop, self.children, settings.named, say, *doubles)
         self.outbox = Outbox(self.store, self.stop, courier, self.journal.sync, self._current)
 
     def _connect(self) -> Phone | None:

@@ -14,7 +14,7 @@ from runner.gate import Held, State
 from runner.stop import Door
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from runner.children import Child, Children
@@ -56,7 +56,7 @@ class Courier:
     home: Path
     stop: Stop
     children: Children
-    secret: Callable[[str], str | None]
+    named: Callable[[Iterable[str]], dict[str, str]]  #: the secrets of those names that are set
     say: Callable[..., None]  #: for diagnostics: level, words, and what they are about
     rehearsal: str = ""  #: address of the stand-in that takes every request; empty: the real world
     mail: str = ""  #: in a rehearsal, the address of the stand-in that takes mail
@@ -150,7 +150,7 @@ class Courier:
     def _secrets(self, kind: Kind) -> dict[str, str]:
         """The secrets that a kind names, and no one of the runner's own."""
         names = [name for name in kind.secrets if name not in PRIVATE]
-        found = {name: value for name in names if (value := self.secret(name)) is not None}
+        found = self.named(names)
         self.children.veil.learn(*found.values())
         return found
 

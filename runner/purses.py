@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from runner.claude.budget import Purse, usd
 from runner.clock import first_of_month, midnight
@@ -90,31 +90,28 @@ class Purses:
                 )
 
     def _of_name(self, connection: Connection, task: str) -> Iterator[Purse]:
-        for span, limit in _set(self.settings.budgets.tasks.get(task)):
-            since, period = self._span(span)
-            yield Purse(
-                scope=f"task {task}",
-                words=f"the {span}'s budget of task {task}",
-                where=f"[budgets.tasks.{task}]",
-                remedy="raise it, or lower max_tokens",
-                limit=limit,
-                spent=money.spent(connection, since, task=task),
-                waiting=batches.held(connection, self.clock.now(), task=task),
-                period=period,
-                is_own=True,
-            )
+        return self._own(connection, "task", task, self.settings.budgets.tasks.get(task))
 
     def _of_label(self, connection: Connection, label: str) -> Iterator[Purse]:
-        for span, limit in _set(self.settings.budgets.labels.get(label)) if label else ():
+        return self._own(
+            connection, "label", label, self.settings.budgets.labels.get(label) if label else None
+        )
+
+    def _own(
+        self, connection: Connection, whose: Literal["task", "label"], name: str, allowance: Allowance | None
+    ) -> Iterator[Purse]:
+        """What the owner allows one task, or one label."""
+        counted = {whose: name}
+        for span, limit in _set(allowance):
             since, period = self._span(span)
             yield Purse(
-                scope=f"label {label}",
-                words=f"the {span}'s budget of label {label}",
-                where=f"[budgets.labels.{label}]",
+                scope=f"{whose} {name}",
+                words=f"the {span}'s budget of {whose} {name}",
+                where=f"[budgets.{whose}s.{name}]",
                 remedy="raise it, or lower max_tokens",
                 limit=limit,
-                spent=money.spent(connection, since, label=label),
-                waiting=batches.held(connection, self.clock.now(), label=label),
+                spent=money.spent(connection, since, **counted),
+                waiting=batches.held(connection, self.clock.now(), **counted),
                 period=period,
                 is_own=True,
             )

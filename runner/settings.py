@@ -177,9 +177,14 @@ class Settings(BaseSettings):
             found += in_address(url)
         return found
 
+    def named(self, names: Iterable[str]) -> dict[str, str]:
+        """The secrets of those names that are set, from the environment or `.env`, which is read once."""
+        kept = _dotenv(self.home)
+        return {name: value for name in names if (value := os.environ.get(name) or kept.get(name))}
+
     def secret(self, name: str) -> str | None:
-        """A secret of a kind's, from the environment or `.env`; None when it is not set."""
-        return os.environ.get(name) or _dotenv(self.home).get(name) or None
+        """A secret of a kind's; None when it is not set."""
+        return self.named([name]).get(name)
 
 
 def home() -> Path:

@@ -16,7 +16,7 @@ from runner.errors import GoneError, StoppedError, StoreError
 from runner.gate import State
 from runner.review.desk import Desk
 from runner.stop import Stop
-from runner.store import decisions, drafts, runs, slots, stops, waiting
+from runner.store import decisions, drafts, money, runs, slots, stops, waiting
 from runner.store.drafts import Origin
 from runner.store.schema import meta
 from runner.store.store import Store, Transaction, new_id
@@ -237,8 +237,8 @@ def test_money_is_exact_and_summed_by_run_task_and_day(store: Store, clock: Hand
         runs.spent(tx, "r1", "greet", "m", (1, 1), None, is_lower_bound=True)
     with store.read() as connection:
         assert runs.bill(connection, "r1") == (Decimal("3E-9"), 31, 16)
-        assert runs.spent_since(connection, clock.now()) == Decimal("3E-9")
-        assert runs.spent_since(connection, clock.move(days=1)) == 0
+        assert money.spent(connection, clock.now()) == Decimal("3E-9")
+        assert money.spent(connection, clock.move(days=1)) == 0
         (row,) = runs.costs(connection, clock.move(days=-2))
         assert (row.task, row.calls, row.input_tokens) == ("greet", 4, 31)
         assert [row.cost for row in runs.recent(connection)] == [3]

@@ -173,7 +173,7 @@ def status(*, wants_json: bool) -> None:
     """Say whether the runner is up and whether it is stopped, and what waits."""
     from runner import lock
     from runner.stop import sight
-    from runner.store import figures, phone, questions, stops
+    from runner.store import figures, money, phone, questions, stops
     from runner.store import runs as room
 
     with opened() as project:
@@ -181,7 +181,7 @@ def status(*, wants_json: bool) -> None:
         with project.store.read() as connection:
             latch = stops.latched(connection)
             counted = figures.by_state(connection)
-            spent = room.spent_since(connection, now - timedelta(days=1))
+            spent = money.spent(connection, now - timedelta(days=1))
             under_way = len(room.running(connection))
             frozen = phone.remembered(connection, "frozen")
             unsent = phone.count_waiting(connection)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Connection, desc, func, select
 
 from runner.clock import stamp
-from runner.store import stats
-from runner.store.runs import spent_since
+from runner.store import money, stats
+from runner.store.runs import NANO
 from runner.store.schema import drafts, runs, slots, spending
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def count(connection: Connection, since: datetime) -> dict[str, Any]:
         "runs": counted,
         "missed": {row[0]: row[1] for row in connection.execute(missed.group_by(slots.c.task))},
         "drafts": by_state(connection),
-        "cost_usd": float(spent_since(connection, since)),
+        "cost_usd": float(money.spent(connection, since)),
         "cost_by_task": _costs(connection, since),
         "attention": {each.task: _counts(each) for each in _drafted(connection, since)},
     }
@@ -49,7 +49,7 @@ def _costs(connection: Connection, since: datetime) -> dict[str, float]:
     query = select(spending.c.task, func.coalesce(func.sum(spending.c.cost_nano_usd), 0).label("cost"))
     query = query.where(spending.c.at >= stamp(since)).group_by(spending.c.task)
     rows = connection.execute(query.order_by(desc("cost"), spending.c.task))
-    return {row.task: row.cost / stats.NANO for row in rows}
+    return {row.task: float(row.cost / NANO) for row in rows}
 
 
 def _counts(each: stats.Stats) -> dict[str, int | float | None]:

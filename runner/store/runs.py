@@ -267,12 +267,6 @@ def models(connection: Connection, run: str) -> list[str]:
     )
 
 
-def spent_since(connection: Connection, since: datetime) -> Decimal:
-    """Dollars spent since that instant, by all tasks."""
-    query = select(func.coalesce(func.sum(spending.c.cost_nano_usd), 0)).where(spending.c.at >= stamp(since))
-    return Decimal(connection.execute(query).scalar_one()) / NANO
-
-
 def costs(connection: Connection, since: datetime, *, by_day: bool = False) -> list[Row[Any]]:
     """What each task, or each day in UTC, spent since that instant: tasks dearest first, days in order."""
     columns = ("cost_nano_usd", "input_tokens", "output_tokens")

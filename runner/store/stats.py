@@ -6,20 +6,19 @@ import difflib
 import json
 from collections import Counter
 from dataclasses import dataclass, field
-from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, Row, func, select
+from sqlalchemy import Connection, Row, select
 
 from runner.clock import parse, stamp
 from runner.gate import State
-from runner.store.schema import decisions, drafts, revisions, spending
+from runner.store import money
+from runner.store.schema import decisions, drafts, revisions
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
 
-NANO = 10**9
 REASONS = 3  #: that are named
 EDITS_MOST = 200  #: that are measured, the newest; measuring costs time
 ANSWERS = frozenset(
@@ -88,7 +87,7 @@ def _of(
         delivered=states[State.DELIVERED],
         reasons=[reason for reason, _ in reasons.most_common(REASONS)],
         hours=_hours(rows, said),
-        cost_usd=_cost(connection, task, since),
+        cost_usd=float(money.spent(connection, since, task=task)),
     )
 
 
@@ -98,6 +97,8 @@ def _drafts_with(word: str, rows: Iterable[Row[Any]], said: dict[str, list[Row[A
 
 
 def _hours(rows: Iterable[Row[Any]], said: dict[str, list[Row[Any]]]) -> float | None:
+    from statistics import median  # noqa: PLC0415 - ten milliseconds that no command without a median should pay
+
     waits = [
         (parse(first.at) - parse(row.created)).total_seconds() / 3600
         for row in rows
@@ -128,10 +129,3 @@ def _difference(before: bytes, after: bytes) -> float:
         json.dumps(json.loads(each)["fields"], ensure_ascii=False).split() for each in (before, after)
     )
     return 1 - difflib.SequenceMatcher(None, old, new, autojunk=False).ratio()
-
-
-def _cost(connection: Connection, task: str, since: datetime) -> float:
-    query = select(func.coalesce(func.sum(spending.c.cost_nano_usd), 0)).where(
-        spending.c.task == task, spending.c.at >= stamp(since)
-    )
-    return float(connection.execute(query).scalar_one()) / NANO

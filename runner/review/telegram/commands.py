@@ -11,7 +11,7 @@ from runner.due import upcoming
 from runner.errors import GoneError, RunnerError, StoreError
 from runner.review.console.lines import line
 from runner.review.telegram.answer import NOTHING, Answer, message
-from runner.store import figures, runs, slots, stops
+from runner.store import figures, money, runs, slots, stops
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -139,7 +139,7 @@ class Commands:
         with self.store.read() as connection:
             latch, counted = stops.latched(connection), figures.by_state(connection)
             running = [row.task for row in runs.running(connection)]
-            spent = runs.spent_since(connection, now - timedelta(days=1))
+            spent = money.spent(connection, now - timedelta(days=1))
         frozen = self.frozen()
         return [
             f"🛑 STOPPED: {latch.reason}" if latch else "✅ It runs.",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from runner.clock import parse, stamp
 from runner.gate import State
 from runner.review.telegram.hours import next_at
-from runner.store import drafts, figures, phone, runs
+from runner.store import drafts, figures, money, phone
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,8 +53,8 @@ class Digest:
         """The summary."""
         here = now.astimezone(self.zone).replace(hour=0, minute=0, second=0, microsecond=0)
         counted = figures.count(connection, now - DAY)
-        yesterday = runs.spent_since(connection, here - DAY) - runs.spent_since(connection, here)
-        month = runs.spent_since(connection, here.replace(day=1))
+        yesterday = money.spent(connection, here - DAY) - money.spent(connection, here)
+        month = money.spent(connection, here.replace(day=1))
         seq, digest = self.head()
         return [
             f"🌅 {now.astimezone(self.zone):%a %d %b}",
