@@ -88,6 +88,8 @@ class House:
 def _bare(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("ANTHROPIC_API_KEY", "ANTHROPIC_BASE_URL", "RUNNER_TELEGRAM_TOKEN", "NOTE_TOKEN"):
         monkeypatch.delenv(name, raising=False)
+    # what these commands run is measured elsewhere, and measuring takes as long as they do
+    monkeypatch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
     monkeypatch.setattr("runner.testing.WITHIN_S", 60.0)  # Claude's library is imported for some of them
 
 
