@@ -29,9 +29,10 @@ if TYPE_CHECKING:
 
     from syscalls import Point
 
-pytestmark = pytest.mark.skipif(
-    not syscalls.is_there(), reason="this kernel hands no system calls to a listener"
-)
+pytestmark = [
+    pytest.mark.skipif(not syscalls.is_there(), reason="this kernel hands no system calls to a listener"),
+    pytest.mark.no_cover,
+]
 
 LATER = 3  #: calls after the last to the destination: within the commit of what it answered
 

@@ -32,7 +32,10 @@ BATCH = 24  #: attempts that share one runner
 OWN_MISTAKES = "NameError|AttributeError|TypeError|ImportError|KeyError"  #: of an attempt that tried nothing
 SECRET = "canary-0b5f"
 
-pytestmark = pytest.mark.skipif(not report().is_whole, reason="this machine has not all of the seal")
+pytestmark = [
+    pytest.mark.skipif(not report().is_whole, reason="this machine has not all of the seal"),
+    pytest.mark.no_cover,
+]
 
 
 @dataclass(slots=True)

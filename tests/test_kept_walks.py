@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
     from ground import Ground
 
+pytestmark = pytest.mark.no_cover
+
 PHONE = 4  #: the chance that gives a walk a phone
 
 

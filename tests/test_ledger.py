@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
     from runner.catalog import Declared
 
+pytestmark = pytest.mark.no_cover
+
 STEPS = 30
 JUDGED = 6  #: of so many steps the last is judged
 JUMPS = (1, 10, 59, 61, 600, 3540, 3660, 10_800, 86_400, 30 * 86_400, 365 * 86_400)  #: seconds

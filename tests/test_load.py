@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
     from runner.testing import Rehearsal
 
+pytestmark = pytest.mark.no_cover
+
 BEAT_S = 0.005
 BLOCKED_S = 0.1  #: longer than this the loop shall never be held up
 

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
     from runner.children import Child
 
+pytestmark = pytest.mark.no_cover
+
 STUBBORN = '''
 """Children that do not want to end."""
 import os, signal, subprocess, sys, time

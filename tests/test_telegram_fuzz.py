@@ -30,6 +30,8 @@ from runner.tables import Reviewer
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+pytestmark = pytest.mark.no_cover
+
 BATCH = 500
 BOB = 52  #: listed, and nothing of this is his to decide
 MEMORY = Path("/dev/shm")  #: a folder that no fsync slows down, where there is one

@@ -16,6 +16,8 @@ from runner.declare import at, cron
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+pytestmark = pytest.mark.no_cover
+
 AROUND = 26 * 60  #: minutes compared before and after a clock is set
 YEARS_SHARE = 12  #: of how many expressions one is tried over whole years where not all are
 EXPRESSIONS = corpus()

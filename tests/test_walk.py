@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from ground import Ground
 
+pytestmark = pytest.mark.no_cover
+
 CHUNKS = 8  #: that the walks are split into, so that several processes share them
 STEPS = 16  #: of a walk, at most
 
