@@ -15,7 +15,7 @@ studio: .venv/ready
 	cd examples/studio && ../../$(BIN)/runner rehearse --cost
 
 test: .venv/ready lint types contracts
-	$(BIN)/python -m pytest -n 4 --dist worksteal --cov --cov-report=term --cov-fail-under=95
+	$(BIN)/python -m pytest -n 4 --maxschedchunk 1 --cov --cov-report=term --cov-fail-under=95
 
 # The long way round: what 'make test' samples, in full.
 soak: .venv/ready

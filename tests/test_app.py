@@ -311,6 +311,7 @@ def is_alive(pid: int) -> bool:
     return False
 
 
+@pytest.mark.no_cover
 @pytest.mark.timeout(240)
 async def test_kill_9_at_twenty_instants_loses_no_draft_delivers_nothing_twice_and_leaves_no_child(
     tmp_path: Path,

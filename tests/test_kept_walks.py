@@ -203,3 +203,12 @@ def test_a_stop_file_seen_on_a_full_disk_is_kept_in_mind(state: Any) -> None:
     state.stop(how="theirs")
     state.nothing_can_be_written(number=1, how="before a yes")
     state.start()
+
+
+def test_between_a_resume_and_the_next_stop_what_waits_may_be_read_anew(state: Any) -> None:
+    state.begin(kinds=["Plain", "Found"], chance=0)
+    state.approve(number=11, fault="unsent")
+    state.the_code_is_edited()
+    state.resolved_while_it_is_looked_into(moment=40, number=10, was_delivered=False)
+    state.nothing_can_be_written(number=1, how="/dev/full")
+    state.resume()

@@ -259,6 +259,7 @@ def test_the_project_checks_clean(home: Path) -> None:
     assert "needs" not in said  # .env.example names every secret
 
 
+@pytest.mark.no_cover
 def test_one_command_rehearses_all_and_reckons_their_month(home: Path) -> None:
     said = runner(home, "rehearse", "--cost")
     assert "\n13 tasks, 10 drafts, 7 alerts, 0 problems\n" in said

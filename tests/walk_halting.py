@@ -56,8 +56,17 @@ class Halting(Walker):
             assert self.world.app is not None
             assert self.world.app.stop.reason is not None, "a runner whose journal is lost went on"
             self.model.stop()
+            self._follow_new_code()
             self.crash()
         self.settle()
+
+    def _follow_new_code(self) -> None:
+        """What waited by old code was given a new revision, if the runner came to that before it stopped again."""
+        rows = self.world.rows()
+        for draft, paper in self.model.papers.items():
+            is_old = paper.state == "pending" and paper.code != self.model.known
+            if is_old and rows[draft].revision == paper.revision + 1:
+                paper.renew(paper.text, self.model.known)
 
     @precondition(lambda walk: goes(walk) and not walk.is_mute and walk.steps % 5 == 2)
     @rule()

@@ -1,0 +1,95 @@
+"""Commands of the command line, each in a process of its own, forked from one that has imported what they import.
+
+To start Python and to import takes longer than most commands do; all else is as when an owner types them.
+"""
+
+from __future__ import annotations
+
+import atexit
+import gc
+import json
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING, NoReturn
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+WITHIN_S = 60.0  #: that a command may take
+WHOLE = 1 << 16  #: bytes of an order, at most
+_one_at_a_time = Lock()
+_environment = dict(os.environ)  #: as it was before tests changed it: it says whether coverage is measured
+
+
+def typed(words: list[str], home: Path, environment: Mapping[str, str], given: str = "") -> tuple[str, int]:
+    """What a command prints, diagnostics last, and its exit code; `given` is what is typed when it asks."""
+    order = json.dumps({"words": words, "home": str(home), "environment": dict(environment)})
+    with tempfile.TemporaryFile() as source, tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        source.write(given.encode())
+        source.seek(0)
+        with _one_at_a_time:
+            socket.send_fds(_line(), [order.encode()], [source.fileno(), out.fileno(), err.fileno()])
+            code = int(_line().recv(WHOLE))
+        out.seek(0)
+        err.seek(0)
+        return (out.read() + err.read()).decode(), code
+
+
+@cache
+def _line() -> socket.socket:
+    """The line to the process that commands are forked from; it ends when the line does."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with theirs:
+        command = [sys.executable, __file__, str(theirs.fileno())]
+        process = subprocess.Popen(command, pass_fds=(theirs.fileno(),), env=_environment)
+    ours.settimeout(WITHIN_S)
+    atexit.register(process.wait)
+    atexit.register(ours.close)
+    return ours
+
+
+def main(descriptor: int) -> None:
+    """Carry out whatever is ordered, one after the other, until nobody is there to order."""
+    import runner.cli
+
+    rooms = [f"runner.cli.{path.stem}" for path in Path(runner.cli.__file__).parent.glob("*.py")]
+    for name in [*rooms, "runner.rehearsal.stage", "runner.review.telegram.phone", "anthropic"]:
+        import_module(name)
+    gc.freeze()  # what a command inherits, it need not tidy up at its end
+    line = socket.socket(fileno=descriptor)
+    while True:
+        order, files, _, _ = socket.recv_fds(line, WHOLE, 3)
+        if not order:
+            return
+        pid = os.fork()
+        if not pid:
+            line.close()
+            _become(json.loads(order), files)
+        for each in files:
+            os.close(each)
+        _, status = os.waitpid(pid, 0)
+        line.send(str(os.waitstatus_to_exitcode(status)).encode())
+
+
+def _become(order: dict[str, object], files: list[int]) -> NoReturn:
+    from runner.cli import main as command
+
+    for number, each in enumerate(files):
+        os.dup2(each, number)
+        os.close(each)
+    os.chdir(str(order["home"]))
+    os.environ.clear()
+    os.environ.update(order["environment"])  # type: ignore[call-overload]
+    sys.argv = ["runner", *order["words"]]  # type: ignore[misc]
+    command()
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))
