@@ -14,9 +14,11 @@ import pytest
 from modules import note
 from phones import APPROVE, AT_ONCE, GROUP, OWNER, buttons, phoned, said
 from pydantic import SecretStr
+from sqlalchemy import event, inspect
 from test_store import put
 
 from runner import settings as settings_room
+from runner.clock import stamp
 from runner.errors import StoreError
 from runner.rehearsal.destination import DropsRequest, DropsResponse
 from runner.rehearsal.telegram import TOKEN, Answers, StandInTelegram
@@ -349,3 +351,43 @@ def test_handled_updates_are_forgotten_after_a_while(store: Store) -> None:
         phone.forget(tx, tx.now + timedelta(seconds=1))
         assert [number for number, _ in phone.unhandled(tx.connection)] == [2]
         assert phone.remembered(tx.connection, "offset") == "3"
+
+
+def test_however_many_wait_the_next_message_is_found_by_an_index(store: Store) -> None:
+    with store.change() as tx:
+        for chat, hour in ((OWNER, None), (OWNER, None), (-100, None), (7, tx.now + timedelta(hours=1))):
+            phone.add_post(tx, chat, "test", {"text": "x"}, not_before=hour)
+    asked: list[tuple[str, Any]] = []
+
+    def hear(_: object, __: object, statement: str, values: Any, *___: object) -> None:
+        asked.append((statement, values))
+
+    event.listen(store._engine, "before_cursor_execute", hear)
+    with store.read() as connection:
+        now = store.clock.now()
+        assert [post.chat for post in phone.due(connection, now)] == [OWNER, -100]
+        assert phone.next_post(connection, now) == stamp(now + timedelta(hours=1))
+        plans = [
+            step.detail
+            for statement, values in list(asked)
+            for step in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values)
+        ]
+    assert [step for step in plans if "SCAN" in step or "TEMP B-TREE" in step] == []
+
+
+def test_a_store_from_before_messages_stood_in_line_is_upgraded(store: Store) -> None:
+    with store.change() as tx:
+        for change in (
+            "DROP INDEX posts_in_line",
+            "DROP INDEX posts_by_hour",
+            "CREATE INDEX posts_waiting ON posts (state, chat, rank, id)",
+            "UPDATE meta SET value = '7' WHERE name = 'schema'",
+        ):
+            tx.connection.exec_driver_sql(change)
+    again = Store(store.url, store.clock)
+    again.open()
+    with again.read() as connection:
+        found = {index["name"] for index in inspect(connection).get_indexes("posts")}
+    again.close()
+    assert {"posts_in_line", "posts_by_hour"} <= found
+    assert "posts_waiting" not in found

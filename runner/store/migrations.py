@@ -14,7 +14,6 @@ from runner.store.schema import (
     batches,
     buttons,
     cards,
-    drafts,
     given,
     meta,
     posts,
@@ -69,6 +68,12 @@ def _add_batches(connection: Connection) -> None:
     _add_column(connection, "runs", "parked TEXT")
 
 
+def _stand_in_line(connection: Connection) -> None:
+    connection.execute(text("DROP INDEX IF EXISTS posts_waiting"))
+    _index(connection, "posts_in_line")
+    _index(connection, "posts_by_hour")
+
+
 def _add_column(connection: Connection, table: str, column: str) -> None:
     """A column that a table of an earlier step lacks; a table that was made today has it."""
     known = {each["name"] for each in inspect(connection).get_columns(table)}
@@ -77,7 +82,8 @@ def _add_column(connection: Connection, table: str, column: str) -> None:
 
 
 def _index(connection: Connection, name: str) -> None:
-    found: Index = next(each for each in drafts.indexes if each.name == name)
+    indexes = [each for table in METADATA.tables.values() for each in table.indexes]
+    found: Index = next(each for each in indexes if each.name == name)
     found.create(connection, checkfirst=True)
 
 
@@ -89,6 +95,7 @@ MIGRATIONS: tuple[Callable[[Connection], None], ...] = (
     _add_pages_and_questions,
     _add_money,
     _add_batches,
+    _stand_in_line,
 )
 
 

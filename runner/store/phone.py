@@ -6,7 +6,7 @@ import json
 import secrets
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, Row, Select, bindparam, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, Row, bindparam, delete, func, insert, or_, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from runner.clock import stamp
@@ -20,27 +20,22 @@ if TYPE_CHECKING:
 
 NONCE_BYTES = 24  #: 192 random bits, which nobody guesses
 FIRST, CARD, LAST = range(3)  #: ranks: answers and what was decided; what is to be decided; what is only told
-MOST = 60  #: messages that are looked at for being sent at one time
+NO_CHAT = -(1 << 63)  #: before every chat that there is
 
 Rows = list[list[tuple[str, str, str]]]  #: of buttons: words, action, argument
 
-
-def _turns() -> Select[Any]:
-    """The first message of each chat that waits and may be sent now."""
-    is_ripe = or_(posts.c.not_before.is_(None), posts.c.not_before <= bindparam("now"))
-    busy = select(posts.c.chat).where(posts.c.state == "sending")
-    place = func.row_number().over(partition_by=posts.c.chat, order_by=(posts.c.rank, posts.c.id))
-    ready = (posts.c.state == "waiting") & is_ripe & posts.c.chat.not_in(busy)
-    first = select(posts.c.id, place.label("place")).where(ready).subquery()
-    query = select(posts).join(first, first.c.id == posts.c.id).where(first.c.place == 1)
-    return query.order_by(posts.c.id).limit(MOST)
-
-
 # what every turn of the sender asks is put together once
-_DUE = _turns()
-_NEXT = select(func.min(posts.c.not_before)).where(
-    posts.c.state == "waiting", posts.c.not_before > bindparam("now")
+_WAITS = posts.c.state == "waiting"
+_CHAT = select(func.min(posts.c.chat)).where(_WAITS, posts.c.chat > bindparam("after"))
+_BUSY = select(posts.c.chat).where(posts.c.state == "sending")
+_FIRST = (
+    select(posts)
+    .where(_WAITS, posts.c.chat == bindparam("chat"), posts.c.chat.not_in(_BUSY))
+    .where(or_(posts.c.not_before.is_(None), posts.c.not_before <= bindparam("now")))
+    .order_by(posts.c.rank, posts.c.id)
+    .limit(1)
 )
+_NEXT = select(func.min(posts.c.not_before)).where(_WAITS, posts.c.not_before > bindparam("now"))
 
 
 def remember(tx: Transaction, name: str, value: str) -> None:
@@ -184,8 +179,15 @@ def rename(tx: Transaction, number: int, topic: str) -> None:
 
 
 def due(connection: Connection, now: datetime) -> list[Row[Any]]:
-    """The message of each chat whose turn it is; a chat in which one is being sent has none."""
-    return list(connection.execute(_DUE, {"now": stamp(now)}))
+    """The message of each chat whose turn it is; a chat in which one is being sent has none.
+
+    Each chat is looked up by itself, so that thousands of messages that wait cost no more than one.
+    """
+    found: list[Row[Any]] = []
+    chat: int | None = NO_CHAT
+    while (chat := connection.execute(_CHAT, {"after": chat}).scalar()) is not None:
+        found += connection.execute(_FIRST, {"chat": chat, "now": stamp(now)})
+    return sorted(found, key=lambda each: int(each.id))
 
 
 def next_post(connection: Connection, now: datetime) -> str | None:

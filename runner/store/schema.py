@@ -243,7 +243,8 @@ posts = Table(
     Column("returned", Text),  #: text and entities as Telegram returned them, as JSON
     Column("created", Text, nullable=False),
 )
-Index("posts_waiting", posts.c.state, posts.c.chat, posts.c.rank, posts.c.id)
+Index("posts_in_line", posts.c.state, posts.c.chat, posts.c.rank, posts.c.id, posts.c.not_before)
+Index("posts_by_hour", posts.c.state, posts.c.not_before)
 Index("posts_by_message", posts.c.chat, posts.c.message)
 Index("posts_by_card", posts.c.card)
 Index("posts_by_topic", posts.c.topic, posts.c.chat)
