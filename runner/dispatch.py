@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from runner.clock import parse, stamp
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
     from runner.catalog import Declared
     from runner.stop import Stop
     from runner.store.store import Store, Transaction
+
+AT_ONCE = (
+    8  #: runs that are claimed in one transaction, so that a tap never waits long; its commit looks again
+)
 
 
 @dataclass(slots=True)
@@ -55,8 +60,8 @@ class Dispatch:
             return
         self._wait_for([run.not_before for run in waiting if run.not_before])
         parked = {run.task for run in waiting if run.parked}
-        chosen = {run.id: task for run in waiting if (task := self._choose(run, paused, parked)) is not None}
-        if chosen:
+        able = ((run.id, self._choose(run, paused, parked)) for run in waiting)
+        if chosen := dict(islice(((run, task) for run, task in able if task is not None), AT_ONCE)):
             self._start(chosen)
 
     def _choose(self, run: Row[Any], paused: dict[str, str], parked: set[str]) -> Declared | None:

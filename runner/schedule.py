@@ -38,7 +38,7 @@ HEARTBEAT_S = 10  #: how often clocks are compared: a timer sleeps through a sus
 DRIFT_S = 1.0  #: how far clocks may part between two beats
 PROMPT = timedelta(minutes=1)  #: a slot no later than this is on time, whatever `missed` says
 TICK = timedelta(milliseconds=1)  #: no two slots are closer
-AT_ONCE = 25  #: tasks settled without a pause, so that a thousand due together hold up nobody
+AT_ONCE = 6  #: tasks settled without a pause, so that a thousand due together hold up nobody
 AHEAD = timedelta(hours=1)  #: a cursor further in the future than this was set by a clock that was wrong
 
 

@@ -6,6 +6,7 @@ The clock is set by hand, a minute at a time; all else is real: children, stand-
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import random
 import sys
@@ -29,7 +30,7 @@ from runner.store import drafts
 from runner.store.store import new_id
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Iterator
 
     from conftest import HandClock
 
@@ -39,6 +40,7 @@ pytestmark = pytest.mark.no_cover
 
 BEAT_S = 0.005
 BLOCKED_S = 0.1  #: longer than this the loop shall never be held up
+A_FILE = 20  #: tasks in a file: a run reads the whole file that its task is in
 
 MODULE = """
 from runner import Alert, cron, every, task
@@ -126,10 +128,18 @@ def modules(size: Size, ends: tuple[int, int]) -> dict[str, str]:
         "await run.claude(str(run.slot))",
         "run.state['n'] = run.state.get('n', 0) + 1",
     ]
-    often = MODULE + "".join(OFTEN.format(n=n, body=bodies[n % len(bodies)]) for n in range(size.tasks))
     hour, minute = ends
-    once = MODULE + "".join(AT_ONCE.format(n=n, hour=hour, minute=minute) for n in range(size.at_once))
-    return {"often.py": often, "once.py": once}
+    often = [OFTEN.format(n=n, body=bodies[n % len(bodies)]) for n in range(size.tasks)]
+    once = [AT_ONCE.format(n=n, hour=hour, minute=minute) for n in range(size.at_once)]
+    return {
+        f"{name}_{number}.py": MODULE + "".join(some)
+        for name, all_ in (("often", often), ("once", once))
+        for number, some in enumerate(batched(all_, A_FILE))
+    }
+
+
+def batched(some: list[str], size: int) -> Iterator[list[str]]:
+    return (some[start : start + size] for start in range(0, len(some), size))
 
 
 def fill(it: Rehearsal, count: int) -> None:
@@ -165,6 +175,8 @@ async def test_promise_20_under_load_no_slot_is_lost_and_none_runs_twice(
             it.drop(file, text)
         await it.until(lambda: len(it.app.catalog.tasks) == size.tasks + size.at_once, "the tasks")
         fill(it, size.waiting)
+        gc.collect()
+        gc.freeze()  # as `runner up` does
         warm = resident()
         began = time.monotonic()
         async with listened_to() as heart:

@@ -1,6 +1,7 @@
 """Asking Claude: one question, its turns and its tools, to a whole answer or a clear error."""
 
 import asyncio
+import gc
 import json
 import threading
 from collections.abc import Awaitable, Callable
@@ -114,6 +115,7 @@ class Claude:
             raise ClaudeError(f"{got}; set ANTHROPIC_API_KEY in the environment or .env")
         if self._client is None:
             await asyncio.to_thread(self.prepare)
+            gc.freeze()  # what was imported stays; to look through it all holds the loop up for a tenth of a second
         assert self._client is not None
         return self._client
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 import sys
 import tempfile
@@ -46,6 +47,8 @@ async def _up(known: Settings) -> None:
         for words in _greeting(app):
             board.console.print(words, markup=False, soft_wrap=True)
         _expect(app, board)
+        gc.collect()
+        gc.freeze()  # to look through all that was imported would hold up a tap for a tenth of a second
         with board.live(app.catalog, app.store.clock.now):
             await ended.wait()
         board.console.print("ending: runs under way are cut off and tried again next time")

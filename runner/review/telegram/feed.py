@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from runner.review.telegram.status import Status
     from runner.store.store import Store, Transaction
 
-BATCH = 10  #: events in one transaction, so that a tap never waits long
+BATCH = 5  #: events in one transaction, so that a tap never waits long
 #: what asks for a decision anew
 ASKS = frozenset({"draft.pending", "draft.revised", "draft.edited", "draft.returned", "delivery.failed"})
 CAN_WAIT = frozenset({"draft.pending", "draft.returned"})  #: for the end of the quiet hours
