@@ -14,6 +14,6 @@ RUN pip install --no-cache-dir --constraint constraints.txt .
 
 USER runner
 WORKDIR /project
-# orphans of open tasks need a parent that buries them
-ENTRYPOINT ["tini", "--", "runner"]
+# orphans of open tasks need a parent that buries them; -s: also where an init is there already
+ENTRYPOINT ["tini", "-s", "--", "runner"]
 CMD ["up"]
