@@ -6,9 +6,11 @@ https://platform.claude.com/docs/en/build-with-claude/batch-processing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from runner.claude.ask import Claude, refuse_partial, told
+from runner.claude.ask import Claude
 from runner.claude.bill import bill
+from runner.claude.conversation import told
 from runner.claude.question import Answer, Question, Spent
+from runner.claude.trouble import refuse_partial
 from runner.errors import BatchLostError, ClaudeError, RunnerError, TransientClaudeError
 
 if TYPE_CHECKING:
