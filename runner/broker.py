@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from runner.attached import Attached
 from runner.claude.question import Answer, Question, Spent, Tool, Web
 from runner.errors import BudgetError, RunError
+from runner.fetch import Pace
 from runner.ledger import Asker, keep, pay
 from runner.purses import scopes
 from runner.reach import Domain, is_within
@@ -91,6 +92,7 @@ class Session:
     pages: dict[str, Kept] = field(default_factory=dict)  #: that this one got, by what it asked for
     call_tool: Callable[[str, dict[str, Any]], Awaitable[tuple[str, bool]]]
     attached: Attached = field(default_factory=Attached)  #: the files it handed over
+    pace: Pace = field(default_factory=Pace)  #: of the pages that it asks for
     asked: Counter[str] = field(default_factory=Counter)  #: how often it asked for the same, beside Claude
 
     @property
@@ -256,6 +258,7 @@ class Broker:
     async def _page(self, session: Session, url: str) -> dict[str, Any]:
         with self.store.read() as connection:
             before = pages.known(connection, session.task.name, url)
+        await session.pace.keep()
         page = await self.fetcher.get(url, session.task.limits.reads, before)
         changed, size = page.digest != session.seen.get(url), len(page.text)
         self._tell(

@@ -6,6 +6,8 @@ import asyncio
 import ipaddress
 import socket
 import ssl
+import time
+from collections import deque
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -25,6 +27,7 @@ REDIRECTS = 5
 UNCHANGED = 304
 MARK_MAX = 500  #: characters of an ETag or a date that are kept
 PER_MINUTE = 60  #: pages for one run
+MINUTE_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +53,27 @@ async def resolve(host: str, port: int) -> Place:
                 f"{host} is {address}, an address inside your own network; run.fetch gets public pages only"
             )
     return Place(addresses[0], port)
+
+
+@dataclass(slots=True)
+class Pace:
+    """So many pages a minute for one run, whoever's server they are on: who asks for more waits."""
+
+    clock: Callable[[], float] = time.monotonic
+    _turns: deque[float] = field(default_factory=lambda: deque(maxlen=PER_MINUTE))
+
+    async def keep(self) -> None:
+        """Take the next turn, and wait for it."""
+        if (wait := self.take()) > 0:
+            await asyncio.sleep(wait)
+
+    def take(self) -> float:
+        """Take the next turn; how long until it comes, in seconds."""
+        now = self.clock()
+        is_full = len(self._turns) == self._turns.maxlen
+        turn = max(now, self._turns[0] + MINUTE_S) if is_full else now
+        self._turns.append(turn)
+        return turn - now
 
 
 @dataclass(slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
@@ -157,6 +158,21 @@ async def test_a_page_among_its_reads_is_fetched_by_the_supervisor(tmp_path: Pat
         await it.run("note")
         assert (await it.draft()).fields["text"] == "ok"
         assert it.found("page.fetched")[0]["url"] == page
+
+
+async def test_a_run_gets_its_pages_no_faster_than_it_may(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("runner.fetch.PER_MINUTE", 1)
+    monkeypatch.setattr("runner.fetch.MINUTE_S", 0.4)
+    page = "https://shop.example.com/health"
+    body = f"import asyncio\nawait asyncio.gather(*(run.fetch('{page}') for _ in range(3)))"
+    async with rehearsal(tmp_path) as it:
+        it.drop("note.py", note(body, options=f"reads=('{page}',)"))
+        began = time.monotonic()
+        assert (await it.run("note")).status == "ok"
+        assert time.monotonic() - began >= 0.8
+        assert len(it.found("page.fetched")) == 3
 
 
 async def test_a_budget_is_kept_before_each_call(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ import trustme
 
 from runner import fetch
 from runner.errors import FetchError, StoppedError
-from runner.fetch import Fetcher, Place, allows, resolve
+from runner.fetch import PER_MINUTE, Fetcher, Pace, Place, allows, resolve
 from runner.rehearsal.destination import StandInDestination
 
 if TYPE_CHECKING:
@@ -168,3 +168,13 @@ async def test_a_certificate_that_has_ended_is_an_error_in_words() -> None:
     async with secure(not_before=past, not_after=past + timedelta(days=90)) as fetcher:
         with pytest.raises(FetchError, match="certificate has expired"):
             await fetcher.get(PAGE, (PAGE,))
+
+
+def test_a_run_that_asks_for_more_pages_than_a_minute_has_room_for_waits() -> None:
+    now = [0.0]
+    pace = Pace(clock=lambda: now[0])
+    assert [pace.take() for _ in range(PER_MINUTE)] == [0.0] * PER_MINUTE
+    now[0] = 20.0
+    assert [pace.take(), pace.take()] == [40.0, 40.0]
+    now[0] = 1000.0
+    assert pace.take() == 0.0
