@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 AGAIN_S = 5.0  #: before the second attempt; twice as long before each further one
 STATE_MAX = 1 << 20  #: characters of run.state
 RECENT = 20  #: decisions that run.recent tells
+STOPPED = "stopped: STOP was engaged since the run was claimed"
 
 
 @dataclass(slots=True)
@@ -64,7 +65,7 @@ class Executor:
             return None
         base = drafts.get(tx.connection, row.revises) if row.revises else None
         fields = drafts.fields_of(tx.connection, row.revises) if row.revises else {}
-        return Attempt(row, task, self.kinds_of(task), json.loads(row.inputs), base, fields)
+        return Attempt(row, task, self.kinds_of(task), json.loads(row.inputs), base, fields, self.stop.times)
 
     async def carry_out(self, attempt: Attempt) -> None:
         """Make an attempt that is claimed, to its place on record."""
@@ -75,12 +76,24 @@ class Executor:
             raise
         except Exception as error:  # noqa: BLE001 - a run must come to an end, whatever it met
             verdict = self._fault(attempt, error)
+        if verdict.status != "stopped" and self._was_stopped(attempt):
+            verdict = Verdict("stopped", STOPPED)
         try:
             self._conclude(attempt, verdict)
         except StoreError as error:
             self.stop.engage(str(error))  # the run is ended once the store can be written again
         except Exception as error:  # noqa: BLE001 - likewise: what can't be recorded came to nothing
             self._conclude(attempt, self._fault(attempt, error))
+
+    def _look_again(self, attempt: Attempt) -> None:
+        """The last look before it begins: no STOP, and none that came and went since the claim."""
+        self.stop.ask(Door.RUN)
+        if self._was_stopped(attempt):
+            raise StoppedError(STOPPED)
+
+    def _was_stopped(self, attempt: Attempt) -> bool:
+        """Whether STOP was engaged since the claim, be it released or not."""
+        return self.stop.times != attempt.stops
 
     def _fault(self, attempt: Attempt, error: Exception) -> Verdict:
         words = f"{type(error).__name__}: {error}" if not isinstance(error, RunnerError) else str(error)
@@ -117,7 +130,7 @@ class Executor:
                 order = self._order(attempt)
                 at_most = quota.kept(Path(order["folder"]), limits.disk, lambda: self.children.kill(child))
                 async with asyncio.timeout(limits.timeout.total_seconds()), at_most:
-                    self.stop.ask(Door.RUN)
+                    self._look_again(attempt)
                     await child.send(order)
                     verdict = await self._talk(attempt, child).listen()
             return await self._checked(verdict)

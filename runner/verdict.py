@@ -70,6 +70,7 @@ class Attempt:
     inputs: dict[str, Any]
     base: Row[Any] | None  #: the draft that is to be written anew; None for an ordinary run
     fields: dict[str, Any]  #: of that draft, as they stand
+    stops: int  #: how often STOP had been engaged when it was claimed
 
     @property
     def run(self) -> str:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import resource
 import time
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from modules import note
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from conftest import HandClock
+
+    from runner.catalog import Declared
+    from runner.store.store import Transaction
 
 SPIN = """
 from runner import task
@@ -260,6 +264,45 @@ async def test_promise_18_a_delivery_that_had_not_begun_is_void_even_if_stop_cam
         assert len(it.destination.ledger) == 0
         it.desk.approve(sheet.held.id, sheet.held.digest, "ana")
         await it.event("delivery.delivered", draft=sheet.held.id)
+
+
+async def test_promise_19_a_run_that_had_not_begun_does_not_begin_though_stop_came_and_went_meanwhile(
+    tmp_path: Path,
+) -> None:
+    async with rehearsal(tmp_path) as it:
+        claim = it.app.dispatch.begin
+
+        def begin(tx: Transaction, run: str, task: Declared) -> Any:
+            asyncio.get_running_loop().call_soon(stop_and_resume)
+            return claim(tx, run, task)
+
+        def stop_and_resume() -> None:
+            it.app.dispatch.begin = claim
+            it.app.stop.engage("between the claim and the child")
+            it.desk.resume("ana")
+
+        it.app.dispatch.begin = begin
+        it.drop("note.py", note("run.log.info('here')"))
+        row = await it.run("note")
+        assert (row.status, row.attempt) == ("stopped", 1)
+        assert it.found("log", source="run.log") == []
+        assert (await it.run("note")).status == "ok"
+
+
+async def test_promise_19_a_run_that_stop_killed_is_not_tried_again_though_stop_was_released_at_once(
+    tmp_path: Path,
+) -> None:
+    async with rehearsal(tmp_path) as it:
+        it.drop("note.py", note("run.log.info('here')\nimport time\ntime.sleep(60)", options="retries=3"))
+        await it.until(lambda: "note" in it.app.catalog.tasks)
+        with it.app.store.change() as tx:
+            runs.add(tx, "r1", "note")
+        await it.event("log", source="run.log")
+        it.app.stop.engage("for a moment")
+        it.desk.resume("ana")
+        ended = await it.event("run.finished", run="r1")
+        assert ended["status"] == "stopped"
+        assert it.found("run.retried") == []
 
 
 def test_promise_16_a_run_is_refused_by_the_command_that_sees_stop_first(
