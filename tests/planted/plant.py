@@ -114,15 +114,16 @@ def notice(place: Path, tests: Sequence[str]) -> str:
 
 
 def caught(bug: Bug, place: Path) -> str:
-    """The test that notices the bug; empty when none does."""
+    """The test that notices the bug, and passes without it; empty when none does."""
     file = place / bug.file
     whole = file.read_text(encoding="utf-8")
     spoilt = bug.planted(whole)
     try:
         _write(file, spoilt)
-        return next((by for tests in (*bug.tests, "tests") if (by := notice(place, [tests]))), "")
+        by = next((by for tests in (*bug.tests, "tests") if (by := notice(place, [tests]))), "")
     finally:
         _write(file, whole)
+    return "" if by.startswith("tests/") and notice(place, [by]) else by
 
 
 def _write(file: Path, text: str) -> None:
@@ -152,18 +153,9 @@ def try_all(found: Sequence[Bug]) -> int:
         return list(pool.map(attempt, found)).count(False)
 
 
-def sound(found: Sequence[Bug]) -> str:
-    """A test that fails though nothing is planted, so that it would notice anything; empty when there is none."""
-    with copy() as place:
-        return notice(place, sorted({tests for bug in found for tests in bug.tests}))
-
-
 def main() -> int:
     """Plant what was asked for."""
     found = bugs(sys.argv[1:])
-    if failing := sound(found):
-        sys.stdout.write(f"{failing} fails with nothing planted; mend that first\n")
-        return 1
     missed = try_all(found)
     sys.stdout.write(f"{len(found) - missed} of {len(found)} planted bugs caught\n")
     return 1 if missed or not found else 0
