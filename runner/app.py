@@ -188,6 +188,7 @@ class App:
             self.fetcher,
             settings.model,
             upper_bound,
+            is_paced=stand_ins is None,
         )
         self.executor = Executor(
             self.home,

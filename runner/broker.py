@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
+from collections import Counter, defaultdict
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import timedelta
@@ -92,7 +92,6 @@ class Session:
     pages: dict[str, Kept] = field(default_factory=dict)  #: that this one got, by what it asked for
     call_tool: Callable[[str, dict[str, Any]], Awaitable[tuple[str, bool]]]
     attached: Attached = field(default_factory=Attached)  #: the files it handed over
-    pace: Pace = field(default_factory=Pace)  #: of the pages that it asks for
     asked: Counter[str] = field(default_factory=Counter)  #: how often it asked for the same, beside Claude
 
     @property
@@ -114,6 +113,8 @@ class Broker:
     fetcher: Fetcher
     model: str  #: where the task names none
     price: Callable[[str, dict[str, Any]], Decimal | None]  #: the most that a request can cost
+    is_paced: bool = True  #: whether a task that gets many pages has to wait
+    _paces: defaultdict[str, Pace] = field(default_factory=lambda: defaultdict(Pace))  #: by task
 
     async def answer(self, session: Session, message: dict[str, Any]) -> Any:
         """The answer to a child's message; raises `RunnerError` where it is refused."""
@@ -256,10 +257,13 @@ class Broker:
         return {**told, "certificate": page.certificate}
 
     async def _page(self, session: Session, url: str) -> dict[str, Any]:
+        reads = session.task.limits.reads
+        self.fetcher.check(url, reads)
+        if self.is_paced:
+            await self._paces[session.task.name].keep()
         with self.store.read() as connection:
             before = pages.known(connection, session.task.name, url)
-        await session.pace.keep()
-        page = await self.fetcher.get(url, session.task.limits.reads, before)
+        page = await self.fetcher.get(url, reads, before)
         changed, size = page.digest != session.seen.get(url), len(page.text)
         self._tell(
             "page.fetched", session, url=page.url, status=page.status, characters=size, changed=changed

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from runner.clock import parse, stamp
@@ -21,9 +20,8 @@ if TYPE_CHECKING:
     from runner.stop import Stop
     from runner.store.store import Store, Transaction
 
-AT_ONCE = (
-    8  #: runs that are claimed in one transaction, so that a tap never waits long; its commit looks again
-)
+#: runs that are claimed in one transaction, so that a tap never waits long; its commit looks again
+AT_ONCE = 8
 
 
 @dataclass(slots=True)
@@ -60,12 +58,20 @@ class Dispatch:
             return
         self._wait_for([run.not_before for run in waiting if run.not_before])
         parked = {run.task for run in waiting if run.parked}
-        able = ((run.id, self._choose(run, paused, parked)) for run in waiting)
-        if chosen := dict(islice(((run, task) for run, task in able if task is not None), AT_ONCE)):
-            self._start(chosen)
+        chosen: dict[str, Declared] = {}
+        try:
+            for run in waiting:
+                if len(chosen) < AT_ONCE and (task := self._choose(run, paused, parked)) is not None:
+                    chosen[run.id] = self._running[run.id] = task
+            if chosen:
+                self._start(chosen)
+        except StoreError:
+            for name in chosen:
+                del self._running[name]
+            raise
 
     def _choose(self, run: Row[Any], paused: dict[str, str], parked: set[str]) -> Declared | None:
-        """The task of a run that may start now, and takes its place; None when it may not."""
+        """The task of a run that may start now; None when it may not."""
         is_early = run.not_before and run.not_before > stamp(self.store.clock.now())
         # a person asked for a revision; it is theirs, and it leaves run.state alone
         is_barred = not run.revises and (run.task in paused or run.task in parked)
@@ -76,10 +82,7 @@ class Dispatch:
         except GoneError as error:
             self._end([run.id], "error", str(error))
             return None
-        if not self._is_free(task):
-            return None
-        self._running[run.id] = task
-        return task
+        return task if self._is_free(task) else None
 
     def _is_free(self, task: Declared) -> bool:
         taken = {thing for other in self._running.values() for thing in other.limits.uses}
@@ -88,13 +91,8 @@ class Dispatch:
 
     def _start(self, chosen: Mapping[str, Declared]) -> None:
         """Claim them all in one transaction, then begin."""
-        try:
-            with self.store.change() as tx:
-                claimed = {run: self.begin(tx, run, task) for run, task in chosen.items()}
-        except StoreError:
-            for run in chosen:
-                del self._running[run]
-            raise
+        with self.store.change() as tx:
+            claimed = {run: self.begin(tx, run, task) for run, task in chosen.items()}
         for run, attempt in claimed.items():
             work = asyncio.get_running_loop().create_task(self._carry_out(run, attempt))
             self._work.add(work)

@@ -26,7 +26,7 @@ PAGE_MAX = 2 << 20  #: bytes of a page
 REDIRECTS = 5
 UNCHANGED = 304
 MARK_MAX = 500  #: characters of an ETag or a date that are kept
-PER_MINUTE = 60  #: pages for one run
+PER_MINUTE = 60  #: pages for one task
 MINUTE_S = 60.0
 
 
@@ -57,7 +57,7 @@ async def resolve(host: str, port: int) -> Place:
 
 @dataclass(slots=True)
 class Pace:
-    """So many pages a minute for one run, whoever's server they are on: who asks for more waits."""
+    """So many pages a minute for one task, whoever's server they are on: who asks for more waits."""
 
     clock: Callable[[], float] = time.monotonic
     _turns: deque[float] = field(default_factory=lambda: deque(maxlen=PER_MINUTE))
@@ -90,9 +90,7 @@ class Fetcher:
         `before` is the page as it was got before: it is the answer where the server says that it did not change.
         """
         for _ in range(REDIRECTS + 1):
-            if not allows(reads, url):
-                raise FetchError(f"{url} is not among the task's reads; add it to @task(reads=(…,))")
-            self.guard()
+            self.check(url, reads)
             known = before if before is not None and before.url == url else None
             answer, text, certificate = await self._request(url, known)
             if known is not None and answer.status_code == UNCHANGED:
@@ -101,6 +99,12 @@ class Fetcher:
                 return replace(_kept(url, answer, text), certificate=certificate)
             url = urljoin(url, answer.headers["location"])
         raise FetchError(f"{url} was reached by more than {REDIRECTS} redirects")
+
+    def check(self, url: str, reads: Sequence[str]) -> None:
+        """Whether the page may be got now; raises `FetchError`, and what the guard raises, if not."""
+        if not allows(reads, url):
+            raise FetchError(f"{url} is not among the task's reads; add it to @task(reads=(…,))")
+        self.guard()
 
     async def _request(self, url: str, known: Kept | None) -> tuple[httpx.Response, str, str]:
         import httpx  # noqa: PLC0415 - only runs that fetch need it

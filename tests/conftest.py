@@ -53,7 +53,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(autouse=True)
 def _unmeasured(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What goes the same ways a thousand times is not measured, nor are its commands: that takes as long as they do."""
+    """What goes the same ways a thousand times is not measured, nor are processes of its own: that takes as long."""
     if request.node.get_closest_marker("no_cover") is not None:
         monkeypatch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
 

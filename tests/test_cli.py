@@ -20,6 +20,7 @@ from typed import typed
 
 from runner import settings
 from runner.cli import commands
+from runner.cli.commands import Commands
 from runner.rehearsal.claude import StandInClaude
 from runner.testing import rehearsal
 
@@ -151,6 +152,30 @@ def test_tasks_are_listed_with_schedule_and_next_slots(tmp_path: Path) -> None:
     runner(tmp_path, "unpause", "daily_digest")
     assert "not paused" in runner(tmp_path, "unpause", "daily_digest", code=4)
     assert "there is no task 'nobody'" in runner(tmp_path, "pause", "nobody", code=4)
+
+
+@pytest.mark.no_cover
+def test_each_command_has_what_it_needs_in_a_process_of_its_own(tmp_path: Path) -> None:
+    runner(tmp_path, "init")
+    typed_words = (
+        "check|tasks|runs|pending|status|log|verify|costs|stats|doctor|answer|completion bash|backup there|stop|resume|"
+        "run nobody|rehearse nobody|pause nobody|unpause nobody|show none|approve none|edit none|undo none|"
+        "withdraw none|reject none --reason no|revise none --feedback no|resolve none --delivered"
+    )
+    for words in typed_words.split("|"):
+        done = subprocess.run(
+            [RUNNER, *words.split()],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+            env=environment(),
+        )
+        told = done.stdout + done.stderr
+        assert done.returncode in {0, 1, 4}, (words, told)
+        assert "a fault of the runner itself" not in told, (words, told)
+    others = {"init", "up", "demo", "review", "telegram", "service"}  # typed so elsewhere
+    assert {words.split()[0] for words in typed_words.split("|")} | others == set(Commands.rooms)
 
 
 @pytest.mark.parametrize(

@@ -160,19 +160,38 @@ async def test_a_page_among_its_reads_is_fetched_by_the_supervisor(tmp_path: Pat
         assert it.found("page.fetched")[0]["url"] == page
 
 
-async def test_a_run_gets_its_pages_no_faster_than_it_may(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("runner.fetch.PER_MINUTE", 1)
+@pytest.fixture
+def two_pages_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("runner.fetch.PER_MINUTE", 2)
     monkeypatch.setattr("runner.fetch.MINUTE_S", 0.4)
+
+
+async def test_a_task_gets_its_pages_no_faster_than_it_may_however_often_it_is_tried_again(
+    tmp_path: Path, two_pages_at_once: None
+) -> None:
     page = "https://shop.example.com/health"
-    body = f"import asyncio\nawait asyncio.gather(*(run.fetch('{page}') for _ in range(3)))"
+    body = f"import asyncio\nawait asyncio.gather(*(run.fetch('{page}') for _ in range(3)))\nraise OSError"
     async with rehearsal(tmp_path) as it:
-        it.drop("note.py", note(body, options=f"reads=('{page}',)"))
+        it.app.executor.broker.is_paced = True
+        it.drop("note.py", note(body, options=f"reads=('{page}',), retries=1"))
         began = time.monotonic()
-        assert (await it.run("note")).status == "ok"
+        await it.run("note")
+        assert len(it.found("page.fetched")) == 6
         assert time.monotonic() - began >= 0.8
-        assert len(it.found("page.fetched")) == 3
+
+
+async def test_what_is_refused_anyway_waits_for_no_turn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, two_pages_at_once: None
+) -> None:
+    monkeypatch.setattr("runner.fetch.MINUTE_S", 3600)
+    page = "https://shop.example.com/health"
+    body = (
+        f"await run.fetch('{page}')\nawait run.fetch('{page}')\nawait run.fetch('https://evil.example.com')"
+    )
+    async with rehearsal(tmp_path) as it:
+        it.app.executor.broker.is_paced = True
+        it.drop("note.py", note(body, options=f"reads=('{page}',), retries=0"))
+        assert "is not among the task's reads" in (await it.run("note")).error
 
 
 async def test_a_budget_is_kept_before_each_call(tmp_path: Path) -> None:

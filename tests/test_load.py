@@ -6,7 +6,6 @@ The clock is set by hand, a minute at a time; all else is real: children, stand-
 from __future__ import annotations
 
 import asyncio
-import gc
 import os
 import random
 import sys
@@ -24,6 +23,7 @@ import pytest
 from phones import phoned
 from test_store import NOTE
 
+from runner.cli.running import pass_over
 from runner.rehearsal.claude import Fails, Says
 from runner.rehearsal.telegram import Answers, StandInTelegram
 from runner.store import drafts
@@ -175,8 +175,8 @@ async def test_promise_20_under_load_no_slot_is_lost_and_none_runs_twice(
             it.drop(file, text)
         await it.until(lambda: len(it.app.catalog.tasks) == size.tasks + size.at_once, "the tasks")
         fill(it, size.waiting)
-        gc.collect()
-        gc.freeze()  # as `runner up` does
+        it.app.claude.prepared = pass_over  # as `runner up` does
+        pass_over()
         warm = resident()
         began = time.monotonic()
         async with listened_to() as heart:

@@ -10,11 +10,14 @@ import pytest
 from conftest import HandClock
 from modules import note
 from phones import APPROVE, OWNER, phoned, said
+from test_store import put
 
 from runner.rehearsal.destination import Answers, DropsResponse
 from runner.rehearsal.telegram import StandInTelegram
+from runner.review.telegram.feed import LOOK
 from runner.review.telegram.hours import next_at
 from runner.store import runs, slots
+from runner.store.phone import cards_of
 from runner.tables import Phone
 
 if TYPE_CHECKING:
@@ -146,3 +149,21 @@ async def test_a_missed_slot_is_told(tmp_path: Path, tg: StandInTelegram) -> Non
                 tx.tell("slot.missed", task="note", slot="2026-11-24T09:00:00.000Z", reason="stopped")
         await hand.reads("note: missed its slot of Tue 24 Nov")
         await hand.reads("2 in a row")
+
+
+async def test_ten_thousand_lines_of_a_log_delay_no_card(tmp_path: Path, tg: StandInTelegram) -> None:
+    async with phoned(tmp_path, tg) as hand:
+        phone, store = hand.it.app.phone, hand.it.app.store
+        assert phone is not None
+        while phone.feed.step():
+            pass
+        with store.change() as tx:
+            for number in range(10_000):
+                tx.tell("log", task="note", message=f"line {number}")
+            put(tx, "k3v9")
+        steps = 1
+        while phone.feed.step():
+            steps += 1
+        with store.read() as connection:
+            assert cards_of(connection, "k3v9")
+        assert steps <= 10_000 / LOOK + 1

@@ -1,6 +1,7 @@
 """Commands of the command line, each in a process of its own, forked from one that has imported what they import.
 
-To start Python and to import takes longer than most commands do; all else is as when an owner types them.
+To start Python and to import takes longer than most commands do. What a forked process can't show, such as a module
+that nobody imported, `test_cli.py` shows of each command with a process of its own.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import atexit
 import gc
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -35,24 +37,39 @@ def typed(words: list[str], home: Path, environment: Mapping[str, str], given: s
         source.write(given.encode())
         source.seek(0)
         with _one_at_a_time:
-            socket.send_fds(_line(), [order.encode()], [source.fileno(), out.fileno(), err.fileno()])
-            code = int(_line().recv(WHOLE))
+            code = _carried_out(order.encode(), [source.fileno(), out.fileno(), err.fileno()])
         out.seek(0)
         err.seek(0)
         return (out.read() + err.read()).decode(), code
 
 
+def _carried_out(order: bytes, files: list[int]) -> int:
+    """The exit code of the command; one that takes too long is killed, with the process it came from."""
+    assert len(order) < WHOLE, "the command is too long to be ordered"
+    line, process = _line()
+    try:
+        socket.send_fds(line, [order], files)
+        return int(line.recv(WHOLE))
+    except BaseException:
+        _line.cache_clear()
+        line.close()
+        os.killpg(process.pid, signal.SIGKILL)
+        raise
+
+
 @cache
-def _line() -> socket.socket:
+def _line() -> tuple[socket.socket, subprocess.Popen[bytes]]:
     """The line to the process that commands are forked from; it ends when the line does."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with theirs:
-        command = [sys.executable, __file__, str(theirs.fileno())]
-        process = subprocess.Popen(command, pass_fds=(theirs.fileno(),), env=_environment)
+        command = [sys.executable, "-P", __file__, str(theirs.fileno())]
+        process = subprocess.Popen(
+            command, pass_fds=(theirs.fileno(),), env=_environment, start_new_session=True
+        )
     ours.settimeout(WITHIN_S)
     atexit.register(process.wait)
     atexit.register(ours.close)
-    return ours
+    return ours, process
 
 
 def main(descriptor: int) -> None:

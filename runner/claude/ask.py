@@ -1,7 +1,6 @@
 """Asking Claude: one question, its turns and its tools, to a whole answer or a clear error."""
 
 import asyncio
-import gc
 import threading
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager
@@ -53,12 +52,18 @@ class Claude:
         self._slots = asyncio.Semaphore(concurrency)
         self._preparing = threading.Lock()
         self._client: AsyncAnthropic | None = None
+        self.prepared: Callable[[], None] = _nothing  #: told that the SDK was imported
 
-    def prepare(self) -> None:
-        """Import the SDK and make its client: a second that the first question needn't pay. Any thread may."""
+    def prepare(self) -> bool:
+        """Import the SDK and make its client: a second that the first question needn't pay. Any thread may.
+
+        Whether that was done now: it was before, or there is no key, if not.
+        """
         with self._preparing:
-            if self._client is None and _is_key(self._api_key):
-                self._client = self._connect()
+            if self._client is not None or not _is_key(self._api_key):
+                return False
+            self._client = self._connect()
+            return True
 
     async def ask(
         self, question: Question, *, call_tool: CallTool, spent: Callable[[Spent], None], reserve: Reserve
@@ -82,9 +87,8 @@ class Claude:
         if not _is_key(self._api_key):
             got = "there is no key for Claude" if not self._api_key else "ANTHROPIC_API_KEY is no key"
             raise ClaudeError(f"{got}; set ANTHROPIC_API_KEY in the environment or .env")
-        if self._client is None:
-            await asyncio.to_thread(self.prepare)
-            gc.freeze()  # what was imported stays; to look through it all holds the loop up for a tenth of a second
+        if self._client is None and await asyncio.to_thread(self.prepare):
+            self.prepared()
         assert self._client is not None
         return self._client
 
@@ -154,3 +158,7 @@ class Claude:
 def _is_key(text: str) -> bool:
     """Whether this can stand in a header: an error about one that can't would quote it."""
     return bool(text) and text.isascii() and text.isprintable() and text == text.strip()
+
+
+def _nothing() -> None:
+    """Nobody minds."""

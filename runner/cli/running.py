@@ -47,11 +47,17 @@ async def _up(known: Settings) -> None:
         for words in _greeting(app):
             board.console.print(words, markup=False, soft_wrap=True)
         _expect(app, board)
-        gc.collect()
-        gc.freeze()  # to look through all that was imported would hold up a tap for a tenth of a second
+        app.claude.prepared = pass_over
+        pass_over()
         with board.live(app.catalog, app.store.clock.now):
             await ended.wait()
         board.console.print("ending: runs under way are cut off and tried again next time")
+
+
+def pass_over() -> None:
+    """Have the collector never look through what is there by now: that would hold up a tap for a tenth of a second."""
+    gc.collect()
+    gc.freeze()
 
 
 def _greeting(app: App) -> list[str]:

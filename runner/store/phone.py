@@ -181,7 +181,7 @@ def rename(tx: Transaction, number: int, topic: str) -> None:
 def due(connection: Connection, now: datetime) -> list[Row[Any]]:
     """The message of each chat whose turn it is; a chat in which one is being sent has none.
 
-    Each chat is looked up by itself, so that thousands of messages that wait cost no more than one.
+    Each chat is looked up by itself, so that thousands of messages in a line cost no more than one.
     """
     found: list[Row[Any]] = []
     chat: int | None = NO_CHAT

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from runner.gate import OPEN
+from runner.review.telegram.status import TOLD
 from runner.store import drafts, phone
 
 if TYPE_CHECKING:
@@ -14,7 +15,8 @@ if TYPE_CHECKING:
     from runner.review.telegram.status import Status
     from runner.store.store import Store, Transaction
 
-BATCH = 5  #: events in one transaction, so that a tap never waits long
+LOOK = 500  #: events that are looked at together; most lead to nothing
+BATCH = 5  #: those that lead to something in one transaction, so that a tap never waits long
 #: what asks for a decision anew
 ASKS = frozenset({"draft.pending", "draft.revised", "draft.edited", "draft.returned", "delivery.failed"})
 CAN_WAIT = frozenset({"draft.pending", "draft.returned"})  #: for the end of the quiet hours
@@ -41,17 +43,17 @@ class Feed:
         """Follow some events; whether there may be more."""
         with self.store.read() as connection:
             seen = int(phone.remembered(connection, "seen") or 0)
-        batch = self.store.events_after(seen, BATCH)
-        if not batch:
+        ahead = self.store.events_after(seen, LOOK)
+        if not ahead:
             return False
-        events = [json.loads(body) for _, body in batch if body]
+        events, last = _some(ahead)
         with self.store.change() as tx:
             touched = [draft for event in events for draft in self._take(tx, event)]
             for draft in dict.fromkeys(touched):  # once for all that became of it
                 self.cards.refresh(tx, draft)
                 self.status.follow(tx, draft, self.cards.subject(tx.connection, draft))
-            phone.remember(tx, "seen", str(batch[-1][0]))
-        return len(batch) == BATCH
+            phone.remember(tx, "seen", str(last))
+        return last < ahead[-1][0] or len(ahead) == LOOK
 
     def _take(self, tx: Transaction, event: dict[str, Any]) -> list[str]:
         """Tell of one event; the drafts whose cards are to say anew what is so."""
@@ -66,3 +68,18 @@ class Feed:
         if is_asked and event.get("digest") == held.digest:
             self.cards.issue(tx, draft, self.status.held(tx.now) if name in CAN_WAIT else None)
         return [draft]
+
+
+def _some(ahead: list[tuple[int, str]]) -> tuple[list[dict[str, Any]], int]:
+    """The next few events that lead to something, and the number of the last that was looked at."""
+    found: list[dict[str, Any]] = []
+    last = 0
+    for seq, body in ahead:
+        event = json.loads(body) if body else {}
+        name = str(event.get("event"))
+        if name in TOLD or name.startswith(TELLS):
+            if len(found) == BATCH:
+                break
+            found.append(event)
+        last = seq
+    return found, last

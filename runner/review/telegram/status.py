@@ -49,6 +49,8 @@ TROUBLES = {
     "batch.lost": "{task}: whether a batch arrived can't be told ({reason}); its question may be paid for twice",
     "task.broken": "tasks/{file}:{line}: {reason}",
 }
+RUNS = frozenset({"run.started", "run.retried", "run.finished"})  #: what is told of them is theirs to say
+TOLD = frozenset({*PLAINLY, *TROUBLES, *RUNS})  #: the events that may be worth a message
 
 
 @dataclass(slots=True)
@@ -74,7 +76,7 @@ class Status:
             place = event.get("task") or event.get("file")
             if name == "task.broken" or self._notify(event) != "never":
                 self._fold(tx, f"{name} {place}", TROUBLES[name].format_map(_Known(self._local(event))))
-        elif name in {"run.started", "run.retried", "run.finished"}:
+        elif name in RUNS:
             self._run(tx, name, event)
 
     def follow(self, tx: Transaction, draft: str, subject: Subject) -> None:
