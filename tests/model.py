@@ -56,6 +56,7 @@ class Model:
     file: str = ""  #: the STOP file: "ours", "theirs" or none
     is_stopped: bool = False
     is_up: bool = True
+    is_unread: bool = False  #: the code has not been read since the last stop
     taken: set[str] = field(default_factory=set)  #: words that took effect
 
     def add(self, draft: str, kind: str, text: str) -> None:
@@ -123,10 +124,11 @@ class Model:
             paper.is_stale = paper.is_stale or paper.state in {"uncertain", "delivering"}
 
     def resume(self) -> bool:
-        """Go again; False while a STOP file is there that somebody else put there."""
+        """Go again; False while a STOP file is there that somebody else put there. Who asks sees the file."""
+        self.see()
         if self.file == "theirs":
             return False
-        self.file, self.is_stopped = "", False
+        self.file, self.is_stopped, self.is_unread = "", False, True
         return True
 
     def see(self) -> None:
@@ -139,8 +141,7 @@ class Model:
         if not self.is_up:
             return
         self.see()
-        if not self.is_stopped and self.known != self.code:
-            self.known = self.code
+        if not self.is_stopped and (self.is_unread or self.known != self.code):
             self._reread()
         for paper in self.papers.values():
             self._revised(paper)
@@ -152,6 +153,8 @@ class Model:
         self._expire()
 
     def _reread(self) -> None:
+        """The code is read: what waits by other code is made anew."""
+        self.known, self.is_unread = self.code, False
         for paper in self.papers.values():
             if paper.state in {"pending", "approved"} and paper.code != self.known:
                 paper.renew(paper.text, self.known)
@@ -164,7 +167,6 @@ class Model:
                 paper.state = "uncertain"
         self.see()
         if not self.is_stopped:
-            self.known = self.code
             self._reread()
 
     def _revised(self, paper: Paper) -> None:

@@ -212,3 +212,20 @@ def test_between_a_resume_and_the_next_stop_what_waits_may_be_read_anew(state: A
     state.resolved_while_it_is_looked_into(moment=40, number=10, was_delivered=False)
     state.nothing_can_be_written(number=1, how="/dev/full")
     state.resume()
+
+
+def test_who_may_not_resume_has_seen_the_stop_all_the_same(state: Any) -> None:
+    state.begin(kinds=["Plain"], chance=0)
+    state.crash()
+    state.approve(number=0, fault="")
+    state.stop(how="theirs")
+    state.resume()
+    state.start()
+
+
+def test_after_a_resume_what_came_back_by_old_code_is_read_anew(state: Any) -> None:
+    state.begin(kinds=["Plain", "Found"], chance=0)
+    state.approve(number=11, fault="unsent")
+    state.the_code_is_edited()
+    state.resolve(number=11, was_delivered=False)
+    state.a_stop_comes_and_goes()
