@@ -133,10 +133,15 @@ async def test_a_misspelt_key_of_a_front_matter_is_told_with_its_line_and_the_ot
         (
             '"0.08 l;',
             '0.08 l, "',
-            "line 3: too many columns: Extra inputs are not permitted; it is left out",
+            "line 3: 6 columns and not 4: quotes go around what holds a comma; it is left out",
             3,
         ),
-        ("12.50", "12.50\nBO-009,Lost", "line 3: facts: Input should be a valid string; it is left out", 3),
+        (
+            "12.50",
+            "12.50\nBO-009,Lost",
+            "line 3: 3 columns and not 4: quotes go around what holds a comma; it is left out",
+            3,
+        ),
         (
             'quality on request"',
             "quality on request",
@@ -155,6 +160,47 @@ async def test_a_broken_line_of_a_csv_is_told_and_all_others_are_drafted(
         assert f"products.csv, {sentence}" in row.error
         assert f"products.csv, {sentence}" in (await it.event("alert.raised"))["text"]
         assert len(it.waiting("product_descriptions")) == left
+
+
+async def test_a_broken_line_of_the_backlog_is_told_kept_and_in_nobodys_way(home: Path) -> None:
+    path, line = home / "backlog" / "topics.csv", "what we learned, and what not,because, well\n"
+    path.write_text(path.read_text() + line)
+    async with studio(home) as it:
+        row = await it.run("article_writer")
+        assert row.status == "degraded"
+        assert "backlog/topics.csv, line 4: 4 columns and not 2" in row.error
+        sheet = await it.draft("article_writer")
+        it.desk.approve(sheet.held.id, sheet.held.digest, BY)
+        await it.event("delivery.delivered", draft=sheet.held.id)
+        assert line in path.read_text()
+        assert sheet.fields["topic"] not in path.read_text()
+
+
+async def test_a_backlog_that_cannot_be_read_is_told_before_anything_is_delivered(home: Path) -> None:
+    path = home / "backlog" / "topics.csv"
+    async with studio(home) as it:
+        await it.run("article_writer")
+        path.write_bytes("topic,why\nüber Töne,weil\n".encode("latin-1"))
+        draft, reason = await came_back(it, "article_writer")
+        assert "backlog/topics.csv can't be read" in reason
+        assert not (home / "published" / "blog").exists()
+        row = await it.run("topic_researcher")
+        assert 'backlog/topics.csv is not UTF-8; save it as "CSV UTF-8"' in row.error
+        path.write_text("thema,why\n")
+        row = await it.run("topic_researcher")
+        assert "backlog/topics.csv, line 1: it should be topic,why, and is thema,why" in row.error
+        assert it.desk.sheet(draft.held.id).held.state == "pending"
+
+
+async def test_a_post_that_is_none_is_told_and_claude_is_not_asked(home: Path) -> None:
+    (home / "comments.csv").write_text(
+        "post,author,says\nhttps://example.com,somebody,hello\nurn:li:share:1\n"
+    )
+    async with studio(home) as it:
+        row = await it.run("linkedin_comment")
+        assert "comments.csv, line 2: a post begins with urn:li:" in row.error
+        assert "comments.csv, line 3: 1 columns and not 3" in row.error
+        assert it.claude.requests == []
 
 
 PRICES = '''

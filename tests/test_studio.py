@@ -308,5 +308,5 @@ async def test_an_article_is_not_delivered_before_its_topic_is_struck_and_then_o
     assert await article.find(delivery) is None
     assert await article.deliver(delivery) == receipt
     assert (home / "backlog" / "topics.csv").read_text() == done
-    for name in ("article_writer", "backlog"):
+    for name in ("article_writer", "backlog", "lists"):
         del sys.modules[name]

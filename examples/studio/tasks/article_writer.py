@@ -6,7 +6,7 @@ A revision is paid for the edit alone: the brief and the draft are on record.
 from datetime import timedelta
 from typing import Annotated, ClassVar
 
-from backlog import FILE, change, topics
+from backlog import FILE, change, topics, waits
 from pydantic import Field
 
 from runner import Alert, Delivery, Receipt, Run, cron, task
@@ -23,15 +23,15 @@ class BlogArticle(Article):
     writes: ClassVar = ("published", "backlog")
 
     async def deliver(self, delivery: Delivery) -> Receipt:
-        """Write the file, then strike the topic."""
+        """Write the file, then strike the topic; neither where the list can't be read."""
+        waits(delivery.home, self.topic)
         receipt = await super().deliver(delivery)
         change(delivery.home, strike=self.topic)
         return receipt
 
     async def find(self, delivery: Delivery) -> Receipt | None:
         """The article, if all of its delivery was done."""
-        waits = any(row["topic"] == self.topic for row in topics(delivery.home / FILE))
-        return None if waits else await super().find(delivery)
+        return None if waits(delivery.home, self.topic) else await super().find(delivery)
 
 
 @task(
@@ -44,7 +44,9 @@ class BlogArticle(Article):
 )
 async def article_writer(run: Run) -> BlogArticle | Alert:
     """Draft one article for the blog."""
-    waiting = topics(run.files[FILE])
+    waiting, broken = topics(run.files[FILE])
+    for words in broken:
+        run.degraded(words)
     if not waiting:
         return Alert(f"There is no topic to write about: approve some, or add them to {FILE}.")
     topic, why = waiting[0]["topic"], waiting[0]["why"]

@@ -1,17 +1,28 @@
 """Draft a comment for each post in comments.csv, once you have said who its author is to you."""
 
-import csv
+from lists import read
 
 from runner import Alert, Run, cron, task
 from runner.drafts import LinkedInComment
 
+FILE = "comments.csv"
+COLUMNS = ("post", "author", "says")
+URN = "urn:li:"
 
-@task(cron("30 9 * * mon-fri"), files=("comments.csv",), label="studio")
+
+@task(cron("30 9 * * mon-fri"), files=(FILE,), label="studio")
 async def linkedin_comment(run: Run) -> LinkedInComment | Alert | None:
     """Comment on the next post, or ask who wrote it."""
     done = run.state.setdefault("done", [])
-    with run.files["comments.csv"].open(encoding="utf-8", newline="") as file:
-        rows = [row for row in csv.DictReader(file) if row["post"] not in done]
+    listed, broken = read(run.files[FILE], FILE, COLUMNS)
+    broken += [
+        f"{FILE}, line {at}: a post begins with {URN}"
+        for at, row in listed
+        if not row["post"].startswith(URN)
+    ]
+    for words in broken:
+        run.degraded(words)
+    rows = [row for _, row in listed if row["post"].startswith(URN) and row["post"] not in done]
     if not rows:
         return None
     post = rows[0]

@@ -34,7 +34,10 @@ class Topics(Draft):
 @task(cron("0 6 * * mon"), files=(FILE,), web=("docs.python.org", "en.wikipedia.org"), label="studio")
 async def topic_researcher(run: Run) -> Topics | None:
     """Find up to five topics for the blog."""
-    waiting = [row["topic"] for row in topics(run.files[FILE])]
+    listed, broken = topics(run.files[FILE])
+    for words in broken:
+        run.degraded(words)
+    waiting = [row["topic"] for row in listed]
     if len(waiting) >= ENOUGH:
         run.log.info("enough topics wait", count=len(waiting))
         return None
