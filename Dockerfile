@@ -10,7 +10,7 @@ WORKDIR /opt/runner
 COPY pyproject.toml README.md LICENSE constraints.txt ./
 COPY runner runner
 COPY tasks tasks
-RUN pip install --no-cache-dir --constraint constraints.txt .
+RUN pip install --no-cache-dir --constraint constraints.txt '.[notify]'
 
 USER runner
 WORKDIR /project

@@ -7,6 +7,7 @@ import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from xml.sax.saxutils import escape
 
 from runner.errors import RunnerError
 
@@ -31,6 +32,7 @@ NoNewPrivileges=yes
 LockPersonality=yes
 RestrictRealtime=yes
 RestrictSUIDSGID=yes
+RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK
 SystemCallArchitectures=native
 UMask=0077
 
@@ -47,6 +49,11 @@ class Service:
     file: Path
     text: str
     steps: tuple[str, ...]
+    mark: str  #: a line that stands in the file of this project and of no other
+
+    def is_in(self, text: str) -> bool:
+        """Whether a file that is there already is this project's."""
+        return self.mark in (line.strip() for line in text.splitlines())
 
 
 def service(home: Path, platform: str = sys.platform) -> Service | None:
@@ -84,6 +91,7 @@ def _systemd(home: Path, name: str) -> Service:
             f"systemctl --user enable --now {unit}",
             "loginctl enable-linger        # so that it runs while you are logged out",
         ),
+        f"WorkingDirectory={_plain(str(home))}",
     )
 
 
@@ -117,4 +125,5 @@ def _launchd(home: Path, name: str) -> Service:
         file,
         plistlib.dumps(agent).decode(),
         (f"launchctl bootstrap gui/$(id -u) {file}",),
+        f"<string>{escape(str(home))}</string>",
     )

@@ -318,8 +318,10 @@ def test_without_a_key_what_asks_claude_fails_in_words(tmp_path: Path) -> None:
     runner(tmp_path, "init", "--examples")
     assert "set ANTHROPIC_API_KEY" in runner(tmp_path, "run", "blog_article", code=1)
     assert "ANTHROPIC_API_KEY is not set" in runner(tmp_path, "doctor", code=1)
-    (tmp_path / ".env").write_text("ANTHROPIC_API_KEY=sk-test\n")
-    assert "✓ tasks: 4 sound" in runner(tmp_path, "doctor")
+    (tmp_path / ".env").write_text("ANTHROPIC_API_KEY=sk-test\nANTHROPIC_BASE_URL=http://127.0.0.1:9\n")
+    told = runner(tmp_path, "doctor")
+    assert "✓ tasks: 4 sound" in told
+    assert "! key: ANTHROPIC_API_KEY is set and could not be tried: the connection" in told
 
 
 async def test_with_a_key_the_same_code_asks_whoever_the_environment_names(

@@ -134,6 +134,22 @@ def test_a_budget_of_nobody_is_told_by_check_since_it_bounds_nothing(
     assert "[budgets.labels.acmee] bounds nothing; there are acme" in result.output
 
 
+def test_rules_and_reviewers_for_what_is_not_there_are_told_by_check(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "tasks").mkdir()
+    (tmp_path / "tasks" / "note.py").write_text(note())
+    rules = "[kinds.emial]\napprovals = 2\n[kinds.note]\napprovals = 1\n[kinds.article]\napprovals = 1\n"
+    settings(tmp_path, rules + "[reviewers.eve]\nid = 5\ntasks = ['note', 'noet']\nkinds = ['notes']\n")
+    monkeypatch.setenv("RUNNER_HOME", str(tmp_path))
+    result = CliRunner().invoke(cli, ["check"], standalone_mode=False)
+    assert result.return_value == 1
+    assert result.output.count("runner.toml: ") == 3
+    assert "[kinds.emial] is about no kind; there are article, " in result.output
+    assert "[reviewers.eve] names a task 'noet' that is not there" in result.output
+    assert "[reviewers.eve] names a kind 'notes' that is not there" in result.output
+
+
 def test_a_misspelt_word_in_a_budget_is_refused(tmp_path: Path) -> None:
     settings(tmp_path, "[budgets.tasks.note]\nweek = 1\n")
     with pytest.raises(SettingsError, match=r"budgets\.tasks\.note\.week"):

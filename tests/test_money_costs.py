@@ -183,6 +183,19 @@ async def test_a_forecast_with_a_key_is_counted_by_the_api(
         assert claude.requests == []
 
 
+def test_a_forecast_that_cannot_be_counted_loses_no_draft(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "tasks").mkdir()
+    (tmp_path / "tasks" / "note.py").write_text(note(BODY))
+    given = {"ANTHROPIC_BASE_URL": "http://127.0.0.1:9", "ANTHROPIC_API_KEY": "sk-test"}
+    kept = {**environment(), **given}
+    monkeypatch.setattr("test_cli.environment", lambda: kept)
+    told = runner(tmp_path, "rehearse", "note", "--cost", code=1)
+    assert "▌text" in told
+    assert "the connection to Claude's API failed" in told
+
+
 def test_prices_by_batch_are_half(tmp_path: Path) -> None:
     usage = {"input_tokens": 1000, "output_tokens": 1000}
     direct, batch = cost("claude-sonnet-5-5", usage), cost("claude-sonnet-5-5", usage, is_batch=True)

@@ -10,16 +10,20 @@ import signal
 import socket
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from modules import note
+from typed import typed
 
 from runner.errors import RunnerError
 from runner.heartbeat import Heartbeat
 from runner.machine import disk_trouble, sleep_trouble
-from runner.rehearsal.destination import StandInDestination
+from runner.rehearsal.claude import StandInClaude
+from runner.rehearsal.destination import Answers, StandInDestination
+from runner.rehearsal.telegram import StandInTelegram
 from runner.service import service
 from runner.settings import load
 from runner.store import slots
@@ -212,3 +216,50 @@ def completed(home: Path, typed: str) -> list[str]:
     }
     done = subprocess.run([RUNNER], cwd=home, capture_output=True, text=True, check=True, env=environment)
     return done.stdout.split()
+
+
+@pytest.mark.parametrize("platform", ["linux", "darwin"])
+def test_a_service_file_is_known_as_a_projects_own_by_its_folder_alone(platform: str) -> None:
+    odd, other = service(Path("/a/100% <c>"), platform), service(Path("/x/a/100% <c>"), platform)
+    assert odd is not None
+    assert other is not None
+    assert odd.is_in(odd.text)
+    assert not odd.is_in(other.text)
+    assert not other.is_in(odd.text)
+
+
+REFUSED = Answers(
+    401, {"type": "error", "error": {"type": "authentication_error", "message": "invalid x-api-key"}}
+)
+
+
+async def test_the_doctor_tries_the_key_and_the_model(tmp_path: Path) -> None:
+    (tmp_path / "tasks").mkdir()
+    async with StandInClaude() as claude, StandInDestination() as other:
+        doctor = partial(diagnosed, tmp_path, ANTHROPIC_API_KEY="sk-mine")
+        assert f"✓ key: {claude.url} takes it, and has claude-" in await doctor(ANTHROPIC_BASE_URL=claude.url)
+        told = await doctor(ANTHROPIC_BASE_URL=claude.url, RUNNER_MODEL="claude-fantasy-1")
+        assert "✗ key: no price is known for 'claude-fantasy-1', so it fits no budget" in told
+        other.script(REFUSED)
+        told = await doctor(ANTHROPIC_BASE_URL=other.url)
+        assert "✗ key: ANTHROPIC_API_KEY was not accepted (401: invalid x-api-key)" in told
+        assert "sk-mine" not in told
+
+
+async def test_the_doctor_tries_the_bot(tmp_path: Path) -> None:
+    (tmp_path / "tasks").mkdir()
+    async with StandInTelegram() as tg:
+        doctor = partial(diagnosed, tmp_path, RUNNER_TELEGRAM_API=tg.url, RUNNER_TELEGRAM_OWNERS="5")
+        assert "answers; 1 may decide by it" in await doctor(RUNNER_TELEGRAM_TOKEN=tg.token)
+        assert "✗ phone: " in await doctor(RUNNER_TELEGRAM_TOKEN="1:nonsense")
+        nobody = {"RUNNER_TELEGRAM_API": "http://127.0.0.1:9", "RUNNER_TELEGRAM_TOKEN": tg.token}
+        assert "! phone: a bot is set and could not be asked" in await doctor(**nobody)
+
+
+async def diagnosed(home: Path, **environment: str) -> str:
+    """What the doctor says of a project with that environment."""
+    kept = {
+        name: value for name, value in os.environ.items() if not name.startswith(("RUNNER_", "ANTHROPIC_"))
+    }
+    told, _ = await asyncio.to_thread(typed, ["doctor"], home, {**kept, **environment})
+    return told

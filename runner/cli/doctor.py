@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import platform
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,11 +14,13 @@ from runner.draft import visible
 from runner.errors import RunnerError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine
     from pathlib import Path
 
     from runner.settings import Settings
     from runner.trial import Tried
+
+PATIENCE_S = 10.0  #: with whoever is asked
 
 
 class _Concern(Exception):  # noqa: N818 - it is no error: the runner works, and its owner should know
@@ -88,18 +90,58 @@ def _look_at_heartbeat(known: Settings) -> str:
 
 
 def _look_at_key(known: Settings) -> str:
+    """Counting tokens costs nothing, and wants a key, an address and a model that are good."""
+    from runner.claude.ask import Claude
+    from runner.claude.count import count
+    from runner.claude.price import upper_bound
+    from runner.errors import TransientClaudeError
+
     if known.anthropic_api_key is None:
         raise RunnerError("ANTHROPIC_API_KEY is not set; put it into .env")
-    return f"ANTHROPIC_API_KEY is set; it goes to {known.anthropic_base_url or 'the public API'}"
+    key, where = known.anthropic_api_key.get_secret_value(), known.anthropic_base_url
+    claude = Claude(key, base_url=where, concurrency=1, guard=_let)
+    request = {"model": known.model, "max_tokens": 1, "messages": [{"role": "user", "content": "hello"}]}
+    try:
+        _asked(count(claude, request))
+    except TransientClaudeError as error:
+        raise _Concern(f"ANTHROPIC_API_KEY is set and could not be tried: {error}") from None
+    if upper_bound(known.model, request) is None:
+        raise RunnerError(
+            f"no price is known for {known.model!r}, so it fits no budget; set model in runner.toml to another"
+        )
+    return f"{where or 'the public API'} takes it, and has {known.model}"
 
 
 def _look_at_phone(known: Settings) -> str:
+    from runner.review.telegram.wire import LostError, ThrottledError, Wire
+
     if known.telegram_token is None:
         return "no bot is set; to read and decide by phone: runner telegram link"
     if not known.telegram_owners and not known.reviewers:
         raise RunnerError("RUNNER_TELEGRAM_OWNERS lists nobody; your id: runner telegram link")
+    try:
+        bot = _asked(Wire(known.telegram_token.get_secret_value(), known.telegram_api).call("getMe"))
+    except (LostError, ThrottledError) as error:
+        raise _Concern(f"a bot is set and could not be asked: {error}") from None
     people = len({*known.telegram_owners, *(person.id for person in known.reviewers.values())})
-    return f"a bot is set at {known.telegram_api}; {people} may decide by it"
+    return f"@{bot['username']} answers; {people} may decide by it"
+
+
+def _let() -> None:
+    """A question of the doctor is let through."""
+
+
+def _asked(question: Coroutine[Any, Any, Any]) -> Any:
+    """What is answered within a while; raises `_Concern` when nothing is."""
+
+    async def answer() -> Any:
+        async with asyncio.timeout(PATIENCE_S):
+            return await question
+
+    try:
+        return asyncio.run(answer())
+    except TimeoutError:
+        raise _Concern(f"no answer came within {PATIENCE_S:g} s") from None
 
 
 def _look_at_folders(known: Settings) -> str:

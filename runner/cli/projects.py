@@ -29,14 +29,14 @@ def check(*, wants_json: bool) -> int:
         for each in found.broken.values()
     ]
 
-    unmet = list(_unmet(known, found))
+    unmet = [*_unmet(known, found), *_unknown(known, found)]
 
     def otherwise() -> None:
         for words in (*map(str, found.broken.values()), *unmet, *_unset(known, found), *_reaches(found)):
             click.echo(visible(words))
         click.echo(f"{_so_many(len(found.tasks), 'task')} sound, {_so_many(len(broken), 'module')} broken")
 
-    whole = {"tasks": sorted(found.tasks), "broken": broken, "budgets": unmet}
+    whole = {"tasks": sorted(found.tasks), "broken": broken, "settings": unmet}
     show(whole, wants_json=wants_json, otherwise=otherwise)
     return 1 if broken or unmet else 0
 
@@ -55,6 +55,23 @@ def _unmet(known: Settings, found: Catalog) -> Iterator[str]:
         for name in names:
             if name not in there and not found.broken:
                 yield f"runner.toml: [budgets.{place}.{name}] bounds nothing; there are {', '.join(sorted(there)) or 'none'}"
+
+
+def _unknown(known: Settings, found: Catalog) -> Iterator[str]:
+    """Rules and reviewers for what is not there: a misspelt one would demand nothing of anybody."""
+    from runner.catalog import built_ins
+
+    kinds = {kind.name for kind in built_ins().values()} | {kind.name for kind in found.kinds.values()}
+    for name in known.kinds:
+        if name not in kinds and not found.broken:
+            yield f"runner.toml: [kinds.{name}] is about no kind; there are {', '.join(sorted(kinds))}"
+    for person, rule in known.reviewers.items():
+        for task in rule.tasks:
+            if task not in found.tasks and not found.broken:
+                yield f"runner.toml: [reviewers.{person}] names a task {task!r} that is not there"
+        for kind in rule.kinds:
+            if kind not in kinds and not found.broken:
+                yield f"runner.toml: [reviewers.{person}] names a kind {kind!r} that is not there"
 
 
 def _unset(known: Settings, found: Catalog) -> Iterator[str]:

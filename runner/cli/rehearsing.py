@@ -59,13 +59,11 @@ async def _one(known: Settings, folder: Path, task: str, *, wants_cost: bool) ->
     async with on_stage(known, folder, rounds.heard) as stage, bounded(stage.app, is_scheduled=False):
         ran = await rounds.of(stage, task)
         code = max(report(stage.app.store, each.row.id, is_kept=False) for each in ran)
-        forecast = (
-            await _forecast(known, stage, stage.app.catalog.task(task)) if wants_cost and code == 0 else []
-        )
-    _show(ran)
-    click.echo(f"\n{CLOSING}")
-    for words in forecast:
-        click.echo(words)
+        _show(ran)
+        click.echo(f"\n{CLOSING}")
+        if wants_cost and code == 0:
+            for words in await _forecast(known, stage, stage.app.catalog.task(task)):
+                click.echo(words)
     return code
 
 

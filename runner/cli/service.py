@@ -38,7 +38,7 @@ def show() -> None:
 def install() -> None:
     """Write the file, and say how to start the service."""
     found = _ours()
-    if found.file.exists() and str(settings().home) not in found.file.read_text(encoding="utf-8"):
+    if found.file.exists() and not found.is_in(found.file.read_text(encoding="utf-8")):
         raise RunnerError(f"{found.file} is another project's of the same name; rename one of the folders")
     found.file.parent.mkdir(parents=True, exist_ok=True)
     found.file.write_text(found.text, encoding="utf-8")

@@ -72,7 +72,7 @@ def _plugin(delivery: Delivery) -> Any:
     try:
         import apprise  # noqa: PLC0415 - only in the child that delivers: it takes a second
     except ImportError as error:
-        raise NotDelivered("Notify needs Apprise: pip install 'signoff-runner[notify]'") from error
+        raise NotDelivered("Notify needs Apprise: pip install '.[notify]' in the runner's folder") from error
 
     address, service = delivery.secret(ADDRESS), delivery.settings.service
     if urlsplit(address).scheme != service:

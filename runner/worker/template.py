@@ -39,10 +39,10 @@ def _known(name: str, known: Sequence[str], line: int) -> str:
     if name in known:
         return name
     like = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    hint = f"did you mean {like[0]}?" if like else f"there are {', '.join(known)}"
-    raise MarkdownError(
-        f"there is no placeholder {{{{ {name} }}}}; {hint} A file is listed in include:", line=line
+    hint = (
+        f"did you mean {like[0]}?" if like else f"there are {', '.join(known)}; a file must stand in include:"
     )
+    raise MarkdownError(f"there is no placeholder {{{{ {name} }}}}; {hint}", line=line)
 
 
 def filled(text: str, values: Mapping[str, Callable[[], str]]) -> str:
