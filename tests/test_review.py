@@ -63,6 +63,10 @@ async def test_what_was_ticked_is_approved_together_each_with_its_own_answer(tmp
         assert "☑" in press(on, "t")
         shown = press(on, "n", "t", "n", "t", "t")
         assert "the 2 ticked" in shown
+        assert shown.splitlines()[-1].endswith("[q]uit")
+        assert max(len(line) for line in shown.splitlines()) <= 80
+        assert "difference to the last delivered" in press(on, "d")
+        assert "difference to the last delivered" not in press(on, "t", "t")  # which is about the draft
         it.desk.reject(second, it.waiting()[1].held.digest, "ben", "no")
         shown = press(on, "A")
         assert f"approved {first}; draft {second} is rejected already" in shown.replace("\n", " ")

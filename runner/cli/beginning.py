@@ -52,6 +52,8 @@ def init(*, examples: bool) -> None:
     written += [name for name, text in texts.items() if _put(home / name, text)]
     for name in written:
         click.echo(f"wrote {name}")
+    if not written:
+        click.echo("all of it is there already; nothing was written")
     first = FIRST if FIRST in found.tasks else next(iter(found.tasks), "TASK")
     click.echo(NEXT.format(rehearse=f"runner rehearse {first}", copy="cp .env.example .env"))
 

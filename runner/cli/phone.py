@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from typing import TYPE_CHECKING
 
 import click
@@ -39,7 +40,7 @@ def link(*, take_over: bool) -> None:
         )
     click.echo(FIRST)
     if known.telegram_token is None:
-        token = click.prompt("2. Paste the token here", hide_input=True)
+        token = click.prompt("2. Paste the token here", hide_input=sys.stdin.isatty())
         known = known.model_copy(update={"telegram_token": SecretStr(token.strip())})
     else:
         click.echo("2. RUNNER_TELEGRAM_TOKEN is set already; it is used.")

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from runner.review.desk import Desk, Sheet
 
-KEYS = "[a]pprove [t]ick{ticked} [e]dit [r]eject re[v]ise [s]kip [d]iff [n]ext [p]rev [q]uit"
+KEYS = "[a]pprove [t]ick [e]dit [r]eject re[v]ise [s]kip [d]iff [n]ext [p]rev [q]uit"
 DOWN, UP = ("j", "\x1b[B", "\x1bOB", "\r", "\n"), ("k", "\x1b[A", "\x1bOA")
 ON, BACK = (" ", "f", "\x1b[6~"), ("b", "\x1b[5~")
 FRAME = 4  #: lines around the text: head, word, place, keys
@@ -72,7 +72,7 @@ class Reviewing:
             *[""] * (height - FRAME - len(lines)),
             visible(self.word or sheet.note),
             self._where(page),
-            KEYS.format(ticked=f" [A]pprove the {len(self._ticked)} ticked" if self._ticked else ""),
+            KEYS,
         ]
 
     def press(self, key: str) -> bool:
@@ -89,12 +89,13 @@ class Reviewing:
         return True
 
     def _obey(self, key: str, sheet: Sheet, count: int) -> None:
+        was_diff, self._is_diff = self._is_diff, self._is_diff and key in (*DOWN, *UP, *ON, *BACK)
         if key in (*DOWN, *UP, *ON, *BACK):
             self._scroll(key, sheet)
         elif key in "np":
             self._turn(1 if key == "n" else -1, count)
         elif key == "d":
-            self._is_diff = not self._is_diff
+            self._is_diff = not was_diff
         elif key == "s":
             self._skipped.add(sheet.held.id)
         elif key in "at":
@@ -110,7 +111,6 @@ class Reviewing:
 
     def _turn(self, by: int, count: int) -> None:
         self._place = (self._place + by) % count
-        self._is_diff = False
 
     def _agree(self, key: str, sheet: Sheet) -> None:
         """A yes, at once or with others; only to what was on the screen as a whole."""
@@ -186,7 +186,8 @@ class Reviewing:
         what = "difference to the last delivered" if self._is_diff else "draft"
         end = min(page.top + max(1, self._size[1] - FRAME), len(page.lines))
         more = "" if end == len(page.lines) else " · space goes on"
-        return f"── {what}: line {page.top + 1} to {end} of {len(page.lines)}{more}"
+        ticked = f" · [A]pprove the {len(self._ticked)} ticked" if self._ticked else ""
+        return f"── {what}: line {page.top + 1} to {end} of {len(page.lines)}{more}{ticked}"
 
     def _difference(self, sheet: Sheet) -> str:
         """What differs from the last draft of the task that was delivered."""
