@@ -43,6 +43,14 @@ async def test_a_file_that_a_task_does_not_name_is_not_given_to_it(tmp_path: Pat
         assert "add it to @task(files=" in str((await it.run("note")).error)
 
 
+def anybodys(folder: Path, *names: str) -> None:
+    """Files that anybody may write, so that it is the seal which refuses, whoever the runner is."""
+    folder.chmod(0o777)
+    for name in names:
+        (folder / name).write_text("X=theirs")
+        (folder / name).chmod(0o666)
+
+
 @pytest.mark.parametrize(
     "deed",
     [
@@ -53,10 +61,7 @@ async def test_a_file_that_a_task_does_not_name_is_not_given_to_it(tmp_path: Pat
     ],
 )
 async def test_the_seal_opens_that_file_to_be_read_and_nothing_beside_it(tmp_path: Path, deed: str) -> None:
-    tmp_path.chmod(0o777)  # so that it is the seal which refuses, whoever the runner is
-    for name in ("topics.csv", "prices.csv", ".env"):
-        (tmp_path / name).write_text("X=theirs")
-        (tmp_path / name).chmod(0o666)
+    anybodys(tmp_path, "topics.csv", "prices.csv", ".env")
     async with rehearsal(tmp_path) as it:
         it.drop("note.py", reading(deed, "topics.csv"))
         assert "Permission denied" in str((await it.run("note")).error)

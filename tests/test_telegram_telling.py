@@ -167,3 +167,21 @@ async def test_ten_thousand_lines_of_a_log_delay_no_card(tmp_path: Path, tg: Sta
         with store.read() as connection:
             assert cards_of(connection, "k3v9")
         assert steps <= 10_000 / LOOK + 1
+
+
+async def test_the_summary_names_what_has_waited_longest_first(
+    tmp_path: Path, tg: StandInTelegram, clock: HandClock
+) -> None:
+    async with phoned(tmp_path, tg) as hand:
+        phone, store = hand.it.app.phone, hand.it.app.store
+        assert phone is not None
+        store.clock = clock
+        for draft, hours in (("k3v9", 0), ("a2a2", 30), ("m2x7", 5)):
+            clock.move(hours=-hours)
+            with store.change() as tx:
+                put(tx, draft)
+            clock.move(hours=hours)
+        with store.read() as connection:
+            lines = phone.digest.lines(connection, clock.now())
+        named = [line.split()[2] for line in lines if line.startswith("· ")]
+        assert named == ["a2a2", "m2x7", "k3v9"]
