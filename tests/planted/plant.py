@@ -109,7 +109,7 @@ def notice(place: Path, tests: Sequence[str]) -> str:
         return f"one of {', '.join(tests)}, which hung"
     if done.returncode == 0:
         return ""
-    found = re.search(r"^(?:FAILED|ERROR) (.+?)(?: - .*)?$", done.stdout, re.MULTILINE)
+    found = re.search(r"^(?:FAILED|ERROR) (tests/.+?)(?: - .*)?$", done.stdout, re.MULTILINE)
     return found[1] if found else f"pytest itself (exit code {done.returncode})\n{done.stdout[-2000:]}"
 
 
