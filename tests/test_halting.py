@@ -282,11 +282,13 @@ async def test_promise_19_a_run_that_had_not_begun_does_not_begin_though_stop_ca
             it.desk.resume("ana")
 
         it.app.dispatch.begin = begin
-        it.drop("note.py", note("run.log.info('here')"))
+        it.drop("note.py", note("(run.folder / 'here').touch()"))
         row = await it.run("note")
         assert (row.status, row.attempt) == ("stopped", 1)
-        assert it.found("log", source="run.log") == []
+        trace = it.app.state_folder / "folders" / "note" / "here"
+        assert not trace.exists()
         assert (await it.run("note")).status == "ok"
+        assert trace.exists()
 
 
 async def test_promise_19_a_run_that_stop_killed_is_not_tried_again_though_stop_was_released_at_once(
