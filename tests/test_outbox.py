@@ -212,6 +212,21 @@ async def test_promise_24_a_delivery_holds_only_the_secrets_that_its_kind_names(
     assert "s3cret" not in "".join(path.read_text() for path in (tmp_path / "logs").glob("*.jsonl"))
 
 
+@pytest.mark.parametrize("name", ["ANTHROPIC_API_KEY", "RUNNER_TELEGRAM_TOKEN"])
+async def test_promise_24_no_kind_is_given_a_secret_of_the_runners_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv(name, "1:the-runners-own")
+    text = f"    async def deliver(self, delivery):\n        return Receipt(id=delivery.secret({name!r})[:3])\n\n"
+    module = note(extra=f"secrets: ClassVar = ({name!r},)").replace(
+        "    async def deliver(", f"{text}    async def was("
+    )
+    async with rehearsal(tmp_path) as it:
+        draft = await approved(it, module)
+        event = await it.event("delivery.failed", draft=draft)
+        assert f"{name} is not to be had" in event["reason"]
+
+
 async def test_a_delivery_that_is_under_way_when_stop_comes_learns_its_outcome(tmp_path: Path) -> None:
     async with rehearsal(tmp_path) as it:
         it.destination.script(Delays(0.4))
