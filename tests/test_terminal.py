@@ -12,7 +12,6 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-import pytest
 from test_cli import RUNNER, environment, runner
 
 if TYPE_CHECKING:
@@ -66,7 +65,6 @@ def terminal(home: Path, *words: str) -> Iterator[tuple[Screen, subprocess.Popen
         os.close(ours)
 
 
-@pytest.mark.no_cover
 def test_the_demo_lets_a_person_decide_in_the_terminal(tmp_path: Path) -> None:
     with terminal(tmp_path, "demo") as (screen, process):
         screen.shows("what it drafts waits for you here")
