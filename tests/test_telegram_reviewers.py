@@ -63,6 +63,24 @@ async def test_promise_7_a_reviewer_decides_on_what_is_theirs_and_the_owner_sees
         await hand.reads("STOPPED: enough (by bob)")
 
 
+async def test_promise_7_in_a_group_a_reviewer_decides_on_what_is_theirs_alone(
+    tmp_path: Path, tg: StandInTelegram
+) -> None:
+    people = {
+        "eve": Reviewer(id=EVE, labels=("acme",), chat=GROUP),
+        "bob": Reviewer(id=BOB, tasks=("other",), chat=GROUP),
+    }
+    async with phoned(tmp_path, tg, reviewers=people) as hand:
+        draft = await drafted(hand, "label='acme'")
+        card = await hand.shown(APPROVE, chat=GROUP)
+        nonce = card["reply_markup"]["inline_keyboard"][0][0]["callback_data"]
+        await hand.handled(tg.taps(BOB, card["message_id"], data=nonce, chat=GROUP))
+        assert hand.it.desk.sheet(draft).held.state == "pending"
+        await hand.handled(tg.taps(EVE, card["message_id"], data=nonce, chat=GROUP))
+        event = await hand.it.event("draft.approved", draft=draft)
+        assert event["by"] == "eve"
+
+
 async def test_in_a_group_only_the_listed_decide(tmp_path: Path, tg: StandInTelegram) -> None:
     async with phoned(tmp_path, tg, telegram=Phone(chat=GROUP)) as hand:
         draft = await drafted(hand)

@@ -2,8 +2,8 @@
 
     python tests/planted/plant.py [WORD ...]
 
-With words: only the bugs whose name or file holds one of them. A bug that no named test notices is tried on the whole
-suite; one that nothing notices is a hole in the tests, and the exit code is 1.
+With words: only the bugs whose name or file holds one of them. One that none of the tests notices which its list names
+is a hole in the tests, and the exit code is 1.
 """
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ def caught(bug: Bug, place: Path) -> str:
     spoilt = bug.planted(whole)
     try:
         _write(file, spoilt)
-        by = next((by for tests in (*bug.tests, "tests") if (by := notice(place, [tests]))), "")
+        by = next((by for tests in bug.tests if (by := notice(place, [tests]))), "")
     finally:
         _write(file, whole)
     return "" if by.startswith("tests/") and notice(place, [by]) else by
