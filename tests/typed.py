@@ -19,7 +19,7 @@ from functools import cache
 from importlib import import_module
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -95,16 +95,16 @@ def main(descriptor: int) -> None:
         line.send(str(os.waitstatus_to_exitcode(status)).encode())
 
 
-def _become(order: dict[str, object], files: list[int]) -> NoReturn:
+def _become(order: dict[str, Any], files: list[int]) -> NoReturn:
     from runner.cli import main as command
 
     for number, each in enumerate(files):
         os.dup2(each, number)
         os.close(each)
-    os.chdir(str(order["home"]))
+    os.chdir(order["home"])
     os.environ.clear()
-    os.environ.update(order["environment"])  # type: ignore[call-overload]
-    sys.argv = ["runner", *order["words"]]  # type: ignore[misc]
+    os.environ.update(order["environment"])
+    sys.argv = ["runner", *order["words"]]
     command()
 
 

@@ -90,45 +90,55 @@ def _look_at_heartbeat(known: Settings) -> str:
 
 
 def _look_at_key(known: Settings) -> str:
-    """Counting tokens costs nothing, and wants a key, an address and a model that are good."""
-    from runner.claude.ask import Claude
-    from runner.claude.count import count
     from runner.claude.price import upper_bound
     from runner.errors import TransientClaudeError
 
     if known.anthropic_api_key is None:
         raise RunnerError("ANTHROPIC_API_KEY is not set; put it into .env")
-    key, where = known.anthropic_api_key.get_secret_value(), known.anthropic_base_url
-    claude = Claude(key, base_url=where, concurrency=1, guard=_let)
     request = {"model": known.model, "max_tokens": 1, "messages": [{"role": "user", "content": "hello"}]}
     try:
-        _asked(count(claude, request))
+        _asked(_counted(known.anthropic_api_key.get_secret_value(), known.anthropic_base_url, request))
     except TransientClaudeError as error:
         raise _Concern(f"ANTHROPIC_API_KEY is set and could not be tried: {error}") from None
     if upper_bound(known.model, request) is None:
         raise RunnerError(
             f"no price is known for {known.model!r}, so it fits no budget; set model in runner.toml to another"
         )
-    return f"{where or 'the public API'} takes it, and has {known.model}"
+    return f"{known.anthropic_base_url or 'the public API'} takes it, and has {known.model}"
+
+
+async def _counted(key: str, url: str | None, request: dict[str, Any]) -> int:
+    """Counting tokens costs nothing, and wants a key, an address and a model that are good."""
+    from runner.claude.ask import Claude
+    from runner.claude.count import count
+
+    claude = Claude(key, base_url=url, concurrency=1, guard=lambda: None)
+    try:
+        return await count(claude, request)
+    finally:
+        await claude.close()
 
 
 def _look_at_phone(known: Settings) -> str:
-    from runner.review.telegram.wire import LostError, ThrottledError, Wire
+    from runner.review.telegram.wire import LostError, ThrottledError
 
     if known.telegram_token is None:
         return "no bot is set; to read and decide by phone: runner telegram link"
     if not known.telegram_owners and not known.reviewers:
         raise RunnerError("RUNNER_TELEGRAM_OWNERS lists nobody; your id: runner telegram link")
     try:
-        bot = _asked(Wire(known.telegram_token.get_secret_value(), known.telegram_api).call("getMe"))
+        name = _asked(_named(known))
     except (LostError, ThrottledError) as error:
         raise _Concern(f"a bot is set and could not be asked: {error}") from None
     people = len({*known.telegram_owners, *(person.id for person in known.reviewers.values())})
-    return f"@{bot['username']} answers; {people} may decide by it"
+    return f"@{name} answers; {people} may decide by it"
 
 
-def _let() -> None:
-    """A question of the doctor is let through."""
+async def _named(known: Settings) -> str:
+    from runner.review.telegram.link import Link
+
+    async with Link.to(known) as line:
+        return await line.name()
 
 
 def _asked(question: Coroutine[Any, Any, Any]) -> Any:

@@ -29,7 +29,8 @@ def check(*, wants_json: bool) -> int:
         for each in found.broken.values()
     ]
 
-    unmet = [*_unmet(known, found), *_unknown(known, found)]
+    # a module that is broken may have had what seems not to be there
+    unmet = [] if found.broken else [*_unmet(known, found), *_unknown(known, found)]
 
     def otherwise() -> None:
         for words in (*map(str, found.broken.values()), *unmet, *_unset(known, found), *_reaches(found)):
@@ -53,7 +54,7 @@ def _unmet(known: Settings, found: Catalog) -> Iterator[str]:
         ("labels", known.budgets.labels, labels),
     ):
         for name in names:
-            if name not in there and not found.broken:
+            if name not in there:
                 yield f"runner.toml: [budgets.{place}.{name}] bounds nothing; there are {', '.join(sorted(there)) or 'none'}"
 
 
@@ -63,15 +64,13 @@ def _unknown(known: Settings, found: Catalog) -> Iterator[str]:
 
     kinds = {kind.name for kind in built_ins().values()} | {kind.name for kind in found.kinds.values()}
     for name in known.kinds:
-        if name not in kinds and not found.broken:
+        if name not in kinds:
             yield f"runner.toml: [kinds.{name}] is about no kind; there are {', '.join(sorted(kinds))}"
     for person, rule in known.reviewers.items():
-        for task in rule.tasks:
-            if task not in found.tasks and not found.broken:
-                yield f"runner.toml: [reviewers.{person}] names a task {task!r} that is not there"
-        for kind in rule.kinds:
-            if kind not in kinds and not found.broken:
-                yield f"runner.toml: [reviewers.{person}] names a kind {kind!r} that is not there"
+        for what, names, there in (("task", rule.tasks, found.tasks.keys()), ("kind", rule.kinds, kinds)):
+            for name in names:
+                if name not in there:
+                    yield f"runner.toml: [reviewers.{person}] names a {what} {name!r} that is not there"
 
 
 def _unset(known: Settings, found: Catalog) -> Iterator[str]:

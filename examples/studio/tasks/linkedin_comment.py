@@ -15,14 +15,14 @@ async def linkedin_comment(run: Run) -> LinkedInComment | Alert | None:
     """Comment on the next post, or ask who wrote it."""
     done = run.state.setdefault("done", [])
     listed, broken = read(run.files[FILE], FILE, COLUMNS)
-    broken += [
-        f"{FILE}, line {at}: a post begins with {URN}"
-        for at, row in listed
-        if not row["post"].startswith(URN)
-    ]
+    rows = []
+    for number, row in listed:
+        if not row["post"].startswith(URN):
+            broken.append(f"{FILE}, line {number}: a post begins with {URN}")
+        elif row["post"] not in done:
+            rows.append(row)
     for words in broken:
         run.degraded(words)
-    rows = [row for _, row in listed if row["post"].startswith(URN) and row["post"] not in done]
     if not rows:
         return None
     post = rows[0]

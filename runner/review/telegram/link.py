@@ -36,9 +36,13 @@ class Link:
         finally:
             await wire.close_line()
 
+    async def name(self) -> str:
+        """The bot's name."""
+        return str((await self.wire.call("getMe"))["username"])
+
     async def begin(self, *, take_over: bool) -> str:
         """The bot's name; raises `SettingsError` where a webhook takes its messages, unless that is taken away."""
-        name = str((await self.wire.call("getMe"))["username"])
+        name = await self.name()
         if take_over:
             await self.wire.call("deleteWebhook")
         elif (await self.wire.call("getWebhookInfo")).get("url"):

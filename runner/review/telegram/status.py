@@ -49,7 +49,7 @@ TROUBLES = {
     "batch.lost": "{task}: whether a batch arrived can't be told ({reason}); its question may be paid for twice",
     "task.broken": "tasks/{file}:{line}: {reason}",
 }
-RUNS = frozenset({"run.started", "run.retried", "run.finished"})  #: what is told of them is theirs to say
+RUNS = frozenset({"run.started", "run.retried", "run.finished"})  #: told or not as their task's `notify` says
 TOLD = frozenset({*PLAINLY, *TROUBLES, *RUNS})  #: the events that may be worth a message
 
 
