@@ -69,7 +69,7 @@ class Courier:
             nonlocal has_begun
             self.children.spare(child)
             try:
-                self._look_again(claim)
+                self.stop.ask(Door.DELIVERY, claim.stops)
             except StoppedError:
                 self.children.spare(child, is_spared=False)
                 self.children.kill(child)
@@ -87,12 +87,6 @@ class Courier:
         except Exception as error:  # noqa: BLE001 - whatever happened, what has begun may have arrived
             reason = f"{type(error).__name__}: {error}"
         return self._broken_off(claim, self._clean(reason), has_begun=has_begun)
-
-    def _look_again(self, claim: Claim) -> None:
-        """The last look before the outside: no STOP, and none that came and went since the claim."""
-        self.stop.ask(Door.DELIVERY)
-        if self.stop.times != claim.stops:
-            raise StoppedError("STOP was engaged before its delivery began")
 
     def _broken_off(self, claim: Claim, reason: str, *, has_begun: bool) -> Outcome | None:
         if claim.is_look_up or claim.held.state is State.UNCERTAIN:

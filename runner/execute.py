@@ -85,12 +85,6 @@ class Executor:
         except Exception as error:  # noqa: BLE001 - likewise: what can't be recorded came to nothing
             self._conclude(attempt, self._fault(attempt, error))
 
-    def _look_again(self, attempt: Attempt) -> None:
-        """The last look before it begins: no STOP, and none that came and went since the claim."""
-        self.stop.ask(Door.RUN)
-        if self._was_stopped(attempt):
-            raise StoppedError(STOPPED)
-
     def _was_stopped(self, attempt: Attempt) -> bool:
         """Whether STOP was engaged since the claim, be it released or not."""
         return self.stop.times != attempt.stops
@@ -130,7 +124,7 @@ class Executor:
                 order = self._order(attempt)
                 at_most = quota.kept(Path(order["folder"]), limits.disk, lambda: self.children.kill(child))
                 async with asyncio.timeout(limits.timeout.total_seconds()), at_most:
-                    self._look_again(attempt)
+                    self.stop.ask(Door.RUN, attempt.stops)
                     await child.send(order)
                     verdict = await self._talk(attempt, child).listen()
             return await self._checked(verdict)

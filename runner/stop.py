@@ -61,12 +61,17 @@ class Stop:
                     self.engage(reason)
             return self._reason is not None
 
-    def ask(self, door: Door) -> None:
-        """Pass the door, or raise `StoppedError` that names it."""
+    def ask(self, door: Door, since: int | None = None) -> None:
+        """Pass the door, or raise `StoppedError` that names it.
+
+        `since`, how often it was engaged when this was claimed, refuses also after a stop that came and went since.
+        """
         if self.look():
             raise StoppedError(
                 f"stopped ({self._reason}): no {door} may begin; `runner resume` lets it go again"
             )
+        if since is not None and self.times != since:
+            raise StoppedError(f"STOP was engaged before its {door} began")
 
     def engage(self, reason: str) -> None:
         """Stop; nothing but `release` undoes it."""

@@ -104,10 +104,10 @@ async def test_nothing_passes_a_door_once_stop_is_there(
     """STOP appears in the very moment in which the door is asked."""
     ask = Stop.ask
 
-    def appear(stop: Stop, asked: Door) -> None:
+    def appear(stop: Stop, asked: Door, since: int | None = None) -> None:
         if asked is door:
             stop.path.touch()
-        ask(stop, asked)
+        ask(stop, asked, since)
 
     monkeypatch.setattr(Stop, "ask", appear)
     async with rehearsal(tmp_path, every=timedelta(seconds=1) if door is Door.SLOT else None) as it:
@@ -117,6 +117,6 @@ async def test_nothing_passes_a_door_once_stop_is_there(
 def test_every_door_is_asked_somewhere() -> None:
     asked = set()
     for path in Path(runner.__file__).parent.rglob("*.py"):
-        asked |= set(re.findall(r"\.ask\(Door\.([A-Z]+)\)", path.read_text()))
+        asked |= set(re.findall(r"\.ask\(Door\.([A-Z]+)[,)]", path.read_text()))
     assert asked == {door.name for door in Door}
     assert set(BEHIND) == set(Door)
