@@ -264,7 +264,7 @@ class Catalog:
         )
 
     async def watch(self) -> AsyncGenerator[News]:
-        """Scan whenever the folder changes, and each second where the kernel doesn't tell; yields what changed."""
+        """Scan at once, whenever the folder changes, and now and then in case the kernel doesn't tell; yields news."""
         from watchfiles import awatch  # noqa: PLC0415 - only a runner that is up watches
 
         if not self.folder.exists():
@@ -273,10 +273,25 @@ class Catalog:
         changes = awatch(
             self.folder, debounce=STEP_MS, step=STEP_MS, rust_timeout=poll, yield_on_timeout=True
         )
-        async with aclosing(changes):
-            async for _ in changes:
+        async with aclosing(changes), aclosing(_and_at_once(changes)) as times:
+            async for _ in times:
                 if news := await self.scan():
                     yield news
+
+
+async def _and_at_once(changes: AsyncGenerator[object]) -> AsyncGenerator[None]:
+    """Whenever there are changes, and once as soon as they are watched: of what came before, nobody tells."""
+    first = asyncio.ensure_future(anext(changes))
+    try:
+        await asyncio.sleep(0)  # the watch begins with its first step
+        yield
+        await first
+        yield
+    finally:
+        first.cancel()
+        await asyncio.wait([first])
+    async for _ in changes:
+        yield
 
 
 def _walk(

@@ -127,16 +127,8 @@ class Children:
     def start(self) -> None:
         """Start the zygote; children may be asked for at once, and wait until it is ready."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        command = [sys.executable, "-I", "-m", "runner.worker.zygote"]
-        command += [str(theirs.fileno()), str(os.getpid()), str(self._stop or "")]
         with theirs:
-            self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-                command,
-                pass_fds=(theirs.fileno(),),
-                stdin=subprocess.DEVNULL,
-                env={"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"},
-                start_new_session=True,
-            )
+            self._process = zygote(theirs.fileno(), str(self._stop or ""))
         ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
         ours.setblocking(False)  # noqa: FBT003 - the socket's own signature
         hide()
@@ -319,6 +311,17 @@ class Children:
             self._process.kill()
             self._process.wait()
             self._process = None
+
+
+def zygote(control: int, stop: str) -> subprocess.Popen[bytes]:
+    """Start the process that children are forked from: with an environment that holds nothing of ours."""
+    return subprocess.Popen(  # noqa: S603 - our own interpreter and module
+        [sys.executable, "-I", "-m", "runner.worker.zygote", str(control), str(os.getpid()), stop],
+        pass_fds=(control,),
+        stdin=subprocess.DEVNULL,
+        env={"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"},
+        start_new_session=True,
+    )
 
 
 def _kill(child: Child) -> None:

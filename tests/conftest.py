@@ -6,8 +6,10 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
+import zygotes
 from ground import ground  # noqa: F401 - a fixture
 
+from runner import children
 from runner.clock import Clock
 from runner.store.store import Store
 
@@ -56,6 +58,13 @@ def _unmeasured(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
     """What goes the same ways a thousand times is not measured, nor are processes of its own: that takes as long."""
     if request.node.get_closest_marker("no_cover") is not None:
         monkeypatch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
+
+
+@pytest.fixture(autouse=True)
+def _forked_zygotes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Zygotes are forked, except where it matters how they start."""
+    if request.node.get_closest_marker("own_zygote") is None:
+        monkeypatch.setattr(children, "zygote", zygotes.zygote)
 
 
 @pytest.fixture

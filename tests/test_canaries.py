@@ -270,6 +270,7 @@ async def test_promise_24_what_libraries_log_is_left_without_secrets(tmp_path: P
         assert at.traces() == []
 
 
+@pytest.mark.own_zygote
 async def test_promise_24_no_process_is_started_with_a_secret_in_its_words_or_its_environment(
     tmp_path: Path,
 ) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from typing import TYPE_CHECKING
 
 import pytest
@@ -219,6 +219,26 @@ async def test_a_module_saved_while_watching_is_found(tmp_path: Path) -> None:
         assert [task.name for task in (await first).loaded] == ["greet"]
         (tmp_path / "tasks" / "greet.py").unlink()
         assert (await anext(watch)).removed == ("greet",)
+
+
+async def test_a_module_saved_just_before_it_is_watched_is_found_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(catalogs, "POLL_S", 3600)
+    async with opened(tmp_path) as catalog, asyncio.timeout(10):
+        await catalog.scan()
+        drop(tmp_path, "greet.py")
+        async with aclosing(catalog.watch()) as watch:
+            assert [task.name for task in (await anext(watch)).loaded] == ["greet"]
+
+
+async def test_a_watch_that_is_left_before_anything_changed_leaves_nothing_behind(tmp_path: Path) -> None:
+    drop(tmp_path, "greet.py")
+    async with opened(tmp_path) as catalog:
+        before = asyncio.all_tasks()
+        async with aclosing(catalog.watch()) as watch:
+            await anext(watch)
+        assert asyncio.all_tasks() == before
 
 
 async def test_no_child_is_left_after_looking(tmp_path: Path) -> None:

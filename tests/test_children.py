@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
     from runner.children import Child
 
+pytestmark = pytest.mark.own_zygote
+
 
 def unheard(line: str) -> None:
     """What is printed there is of no interest."""

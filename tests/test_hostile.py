@@ -35,6 +35,7 @@ SECRET = "canary-0b5f"
 pytestmark = [
     pytest.mark.skipif(not report().is_whole, reason="this machine has not all of the seal"),
     pytest.mark.no_cover,
+    pytest.mark.own_zygote,
 ]
 
 

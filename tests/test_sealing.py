@@ -19,6 +19,8 @@ from runner.worker.sealing.places import around, readable
 from runner.worker.sealing.report import SealReport, report
 from runner.worker.sealing.user import chosen, give
 
+pytestmark = pytest.mark.own_zygote
+
 PID = 4711
 
 

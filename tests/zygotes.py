@@ -1,0 +1,96 @@
+"""Zygotes for tests, forked from a process that has imported what a zygote imports: to start one takes longer than most tests.
+
+What a forked one can't show, the tests show that are marked `own_zygote`, and every runner in a process of its own.
+"""
+
+from __future__ import annotations
+
+import atexit
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+from contextlib import suppress
+from functools import cache
+
+WHOLE = 4096  #: bytes of an order, at most
+
+
+class Zygote:
+    """A zygote that was forked, in the place of the `Popen` of one that was started."""
+
+    def __init__(self, process: int) -> None:
+        self._process = process  #: a descriptor
+        self._has_ended = False
+
+    def kill(self) -> None:
+        if not self._has_ended:
+            signal.pidfd_send_signal(self._process, signal.SIGKILL)
+
+    def wait(self) -> None:
+        """Until it has ended; its parent alone hears how."""
+        if not self._has_ended:
+            select.select([self._process], [], [])
+            os.close(self._process)
+            self._has_ended = True
+
+
+def zygote(control: int, stop: str) -> Zygote:
+    """As `runner.children.zygote`, in a moment."""
+    line = _line()
+    socket.send_fds(line, [json.dumps(stop).encode()], [control])
+    _, (process,), _, _ = socket.recv_fds(line, 1, 1)
+    return Zygote(process)
+
+
+@cache
+def _line() -> socket.socket:
+    """The line to the process that zygotes are forked from; it ends when the line does."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with theirs:
+        process = subprocess.Popen(
+            [sys.executable, "-I", __file__, str(theirs.fileno())],
+            pass_fds=(theirs.fileno(),),
+            stdin=subprocess.DEVNULL,
+            env={"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"},
+            start_new_session=True,
+        )
+    atexit.register(process.wait)
+    atexit.register(ours.close)
+    return ours
+
+
+def main(descriptor: int) -> None:
+    """Fork a zygote for each order, until nobody is there to order."""
+    from runner.worker import zygote
+
+    line, parent = socket.socket(fileno=descriptor), os.getpid()
+    while True:
+        order, controls, _, _ = socket.recv_fds(line, WHOLE, 1)
+        if not order:
+            return
+        pid = os.fork()
+        if not pid:
+            line.close()
+            os.setsid()
+            sys.argv = ["zygote", str(controls[0]), str(parent), json.loads(order)]
+            zygote.main()
+        process = os.pidfd_open(pid)
+        socket.send_fds(line, [b"1"], [process])
+        for each in (*controls, process):
+            os.close(each)
+        _forget()
+
+
+def _forget() -> None:
+    """Let the kernel forget those that have ended."""
+    with suppress(ChildProcessError):
+        while os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG):
+            pass
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))
