@@ -153,7 +153,9 @@ class Outbox:
         tx.tell("draft.returned", level="warning", draft=held.id, digest=held.digest, reason=refusal.reason)
 
     def rebind(self) -> None:
-        """Give each waiting draft whose kind's code changed a new revision, to be read and approved anew."""
+        """Give each waiting draft whose kind's code changed a new revision, to be approved anew; none while stopped."""
+        if self.stop.look():
+            return
         with self.store.read() as connection:
             kinds = waiting.kinds_of(connection)
         pairs = [(kind, now) for kind in kinds if (now := self.current(kind)) and now.source != kind.source]

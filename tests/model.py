@@ -59,9 +59,9 @@ class Model:
     is_unread: bool = False  #: the code has not been read since the last stop
     taken: set[str] = field(default_factory=set)  #: words that took effect
 
-    def add(self, draft: str, kind: str, text: str) -> None:
+    def add(self, draft: str, kind: str, text: str, *, left: int = 2) -> None:
         """A task made a draft."""
-        self.papers[draft] = Paper(kind, text, self.known, self.now + LASTS)
+        self.papers[draft] = Paper(kind, text, self.known, self.now + LASTS, left=left)
 
     def is_live(self, paper: Paper, revision: int) -> bool:
         """Whether somebody who read that revision may decide on it now."""

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from walk import Walk
 
+from runner.rehearsal.destination import DropsResponse
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -229,3 +231,29 @@ def test_after_a_resume_what_came_back_by_old_code_is_read_anew(state: Any) -> N
     state.the_code_is_edited()
     state.resolve(number=11, was_delivered=False)
     state.a_stop_comes_and_goes()
+
+
+def test_a_card_whose_change_was_not_answered_is_as_good_as_before(state: Any) -> None:
+    state.begin(kinds=["Plain"], chance=PHONE)
+    state.stop(how="phone")
+    state.the_line_drops_a_call(method="editMessageText", step=DropsResponse())
+    state.resume()
+    state.two_taps_come_in_the_wrong_order()
+
+
+def test_while_all_is_stopped_nothing_is_made_anew(state: Any) -> None:
+    state.begin(kinds=["Plain"], chance=0)
+    state.approve(number=1, fault="unanswered")
+    state.the_code_is_edited()
+    state.resolve(number=1, was_delivered=False)
+    state.stop(how="theirs")
+    state.the_code_is_edited()
+    state.the_stop_file_is_taken_away()
+    state.resume()
+
+
+def test_what_a_run_made_is_sent_back_as_often_as_its_task_may(state: Any) -> None:
+    state.begin(kinds=["Plain"], chance=0)
+    state.a_task_makes(kind="all of them")
+    for _ in range(4):
+        state.revise(number=2)

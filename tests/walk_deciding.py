@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 from walker import KINDS, Walker, faults, goes, has, is_up, moments, mostly, which
 
+from runner.declare import Limits
 from runner.errors import GoneError
 
 
@@ -28,7 +29,7 @@ class Deciding(Walker):
         run = self.world.wants_run()
         self.ground.run(self.world.settle())
         for row in self.world.made_by(run):
-            self.model.add(row.id, row.kind, f"{row.kind.title()} of {run}")
+            self.model.add(row.id, row.kind, f"{row.kind.title()} of {run}", left=Limits().revisions)
         assert len(self.world.made_by(run)) == 3
 
     @precondition(mostly)

@@ -128,10 +128,11 @@ class World:
 
     async def _rest(self, is_quiet: Callable[[], bool]) -> None:
         """Wait until that holds."""
-        deadline = self.ground.loop.time() + QUIET_S
+        deadline, pause = self.ground.loop.time() + QUIET_S, 0.001
         while not is_quiet():
             assert self.ground.loop.time() < deadline, f"the runner did not come to rest within {QUIET_S:g} s"
-            await asyncio.sleep(0.001)
+            await asyncio.sleep(pause)
+            pause = min(1.3 * pause, 0.02)  # where processes wait for a processor, to look costs them theirs
 
     async def settle(self) -> None:
         """Let the runner look around, and do all that it has to do at this instant."""

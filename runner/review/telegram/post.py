@@ -192,8 +192,7 @@ class Sender:
     def _lose(self, tx: Transaction, post: Row[Any]) -> None:
         """A message whose answer was lost: sent again, unless it is part of a card, which must not be in doubt."""
         phone.put_back(tx, post.id)
-        if post.message is None:
-            self.fate.lost(tx, post)
+        self.fate.lost(tx, post)
 
     def _refuse(self, post: Row[Any], reason: str) -> None:
         with self.store.change() as tx:
