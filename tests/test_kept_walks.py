@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from walk import Walk
 
-from runner.rehearsal.destination import DropsResponse
+from runner.rehearsal.destination import DropsRequest, DropsResponse
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -239,6 +239,12 @@ def test_a_card_whose_change_was_not_answered_is_as_good_as_before(state: Any) -
     state.the_line_drops_a_call(method="editMessageText", step=DropsResponse())
     state.resume()
     state.two_taps_come_in_the_wrong_order()
+
+
+def test_reasons_for_a_no_are_offered_though_the_first_offer_was_lost(state: Any) -> None:
+    state.begin(kinds=["Plain"], chance=PHONE)
+    state.the_line_drops_a_call(method="editMessageText", step=DropsRequest())
+    state.tap(number=7, fault="")
 
 
 def test_while_all_is_stopped_nothing_is_made_anew(state: Any) -> None:

@@ -150,8 +150,7 @@ class Cards:
         if row.state == "dead":
             return
         if post.message is not None:
-            phone.put_buttons(tx, post.id, [])
-            self.refresh(tx, row.draft)
+            phone.renew_buttons(tx, post.id)
             return
         self._kill(tx, row, LOST)
         held = drafts.held(tx.connection, row.draft)
