@@ -13,6 +13,7 @@ import signal
 import socket
 import subprocess
 import sys
+import warnings
 from contextlib import suppress
 from functools import cache
 
@@ -27,8 +28,9 @@ class Zygote:
         self._has_ended = False
 
     def kill(self) -> None:
-        if not self._has_ended:
-            signal.pidfd_send_signal(self._process, signal.SIGKILL)
+        with suppress(ProcessLookupError):
+            if not self._has_ended:
+                signal.pidfd_send_signal(self._process, signal.SIGKILL)
 
     def wait(self) -> None:
         """Until it has ended; its parent alone hears how."""
@@ -37,12 +39,22 @@ class Zygote:
             os.close(self._process)
             self._has_ended = True
 
+    def __del__(self) -> None:
+        """Whoever forgets a zygote is told, as whoever forgets a `Popen`."""
+        if not self._has_ended:
+            os.close(self._process)
+            warnings.warn("a zygote was forgotten", ResourceWarning, stacklevel=2)
+
 
 def zygote(control: int, stop: str) -> Zygote:
     """As `runner.children.zygote`, in a moment."""
     line = _line()
-    socket.send_fds(line, [json.dumps(stop).encode()], [control])
-    _, (process,), _, _ = socket.recv_fds(line, 1, 1)
+    try:
+        socket.send_fds(line, [json.dumps(stop).encode()], [control])
+        _, (process,), _, _ = socket.recv_fds(line, 1, 1)
+    except BaseException:
+        _line.cache_clear()  # another order would get the answer to this one
+        raise
     return Zygote(process)
 
 

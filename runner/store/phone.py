@@ -265,16 +265,17 @@ def put_buttons(
 
 
 def renew_buttons(tx: Transaction, number: int) -> None:
-    """The buttons that a message is to have, with other nonces: those it has mean nothing from now on."""
+    """The buttons that a message is to have, with other nonces: those before mean nothing from now on."""
     row = post(tx.connection, number)
-    keyboard = json.loads(row.wanted).get("buttons", [])
+    keyboard = json.loads(row.wanted).get("buttons") or []
     for each in (each for line in keyboard for each in line):
         nonce = secrets.token_urlsafe(NONCE_BYTES)
         tx.connection.execute(
             update(buttons).where(buttons.c.nonce == each["callback_data"]).values(nonce=nonce)
         )
         each["callback_data"] = nonce
-    want(tx, row, buttons=keyboard)
+    if keyboard:
+        want(tx, row, buttons=keyboard)
 
 
 def button(connection: Connection, nonce: str) -> Row[Any] | None:

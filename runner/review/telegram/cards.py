@@ -140,17 +140,11 @@ class Cards:
         tx.tell("card.altered", level="error", draft=row.draft, chat=row.chat)
 
     def lost(self, tx: Transaction, post: Row[Any]) -> None:
-        """A message of a card may have arrived or not: the card is dead, another one comes.
-
-        One that was only changed, or was not, is given other buttons: Telegram's answer to those says what stands there.
-        """
+        """A message of a card may have arrived or not: the card is dead, another one comes."""
         if post.card is None:
             return
         row = phone.card(tx.connection, post.card)
         if row.state == "dead":
-            return
-        if post.message is not None:
-            phone.renew_buttons(tx, post.id)
             return
         self._kill(tx, row, LOST)
         held = drafts.held(tx.connection, row.draft)

@@ -161,12 +161,19 @@ class Sender:
         except RefusedError as error:
             if UNCHANGED not in str(error).lower() or post.message is None:
                 raise
-            message, look = post.message, json.loads(post.returned)
+            self._ask_how_it_looks(post)
+            return
         except ValueError:
             raise LostError("Telegram's answer was none", is_unsent=False) from None
         with self.store.change() as tx:
             phone.shown(tx, post, message, look)
             self.fate.accepted(tx, post, look)
+
+    def _ask_how_it_looks(self, post: Row[Any]) -> None:
+        """A message stands there as it is wanted, and the answer that told its looks was lost: other buttons bring one."""
+        with self.store.change() as tx:
+            phone.shown(tx, post, post.message, json.loads(post.returned))
+            phone.renew_buttons(tx, post.id)
 
     def _file(self, post: Row[Any]) -> dict[str, Document]:
         """The file that a new message carries, if it does; raises `RefusedError` for one that can't be had."""
@@ -192,7 +199,8 @@ class Sender:
     def _lose(self, tx: Transaction, post: Row[Any]) -> None:
         """A message whose answer was lost: sent again, unless it is part of a card, which must not be in doubt."""
         phone.put_back(tx, post.id)
-        self.fate.lost(tx, post)
+        if post.message is None:
+            self.fate.lost(tx, post)
 
     def _refuse(self, post: Row[Any], reason: str) -> None:
         with self.store.change() as tx:
