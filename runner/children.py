@@ -314,10 +314,15 @@ class Children:
 
 
 def zygote(control: int, stop: str) -> subprocess.Popen[bytes]:
-    """Start the process that children are forked from: with an environment that holds nothing of ours."""
+    """Start the process that children are forked from."""
+    return bare(["-m", "runner.worker.zygote", str(control), str(os.getpid()), stop], control)
+
+
+def bare(words: Sequence[str], kept: int) -> subprocess.Popen[bytes]:
+    """Start our interpreter with these words and the one descriptor that it keeps, in an environment with nothing of ours."""
     return subprocess.Popen(  # noqa: S603 - our own interpreter and module
-        [sys.executable, "-I", "-m", "runner.worker.zygote", str(control), str(os.getpid()), stop],
-        pass_fds=(control,),
+        [sys.executable, "-I", *words],
+        pass_fds=(kept,),
         stdin=subprocess.DEVNULL,
         env={"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"},
         start_new_session=True,

@@ -11,7 +11,6 @@ import os
 import select
 import signal
 import socket
-import subprocess
 import sys
 import warnings
 from contextlib import suppress
@@ -61,15 +60,11 @@ def zygote(control: int, stop: str) -> Zygote:
 @cache
 def _line() -> socket.socket:
     """The line to the process that zygotes are forked from; it ends when the line does."""
+    from runner.children import bare  # not there, where a zygote would have it too
+
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with theirs:
-        process = subprocess.Popen(
-            [sys.executable, "-I", __file__, str(theirs.fileno())],
-            pass_fds=(theirs.fileno(),),
-            stdin=subprocess.DEVNULL,
-            env={"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"},
-            start_new_session=True,
-        )
+        process = bare([__file__, str(theirs.fileno())], theirs.fileno())
     atexit.register(process.wait)
     atexit.register(ours.close)
     return ours

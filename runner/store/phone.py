@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, Row, bindparam, delete, func, insert, or_, select, update
@@ -268,7 +269,7 @@ def renew_buttons(tx: Transaction, number: int) -> None:
     """The buttons that a message is to have, with other nonces: those before mean nothing from now on."""
     row = post(tx.connection, number)
     keyboard = json.loads(row.wanted).get("buttons") or []
-    for each in (each for line in keyboard for each in line):
+    for each in chain.from_iterable(keyboard):
         nonce = secrets.token_urlsafe(NONCE_BYTES)
         tx.connection.execute(
             update(buttons).where(buttons.c.nonce == each["callback_data"]).values(nonce=nonce)
