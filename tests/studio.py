@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 STUDIO = Path(__file__).parents[1] / "examples" / "studio"
+NEVER = timedelta(days=36_500)  #: so seldom that nothing is due while a test lasts, whatever the time is
 
 
 def copied(home: Path) -> Path:
@@ -28,7 +30,7 @@ def copied(home: Path) -> Path:
 
 @asynccontextmanager
 async def studio(home: Path) -> AsyncIterator[Rehearsal]:
-    """The runner in that copy."""
-    async with rehearsal(home) as it:
+    """The runner in that copy; its tasks run on demand alone."""
+    async with rehearsal(home, every=NEVER) as it:
         assert it.app.catalog.broken == {}
         yield it
