@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 from runner import said
 from runner.errors import ChildLostError, RunError, RunnerError, StoppedError
 from runner.secrecy import Veil
+from runner.worker.line import KIND, Line
 from runner.worker.sealing.kernel import hide
 from runner.worker.sealing.user import chosen
 
@@ -117,7 +118,7 @@ class Children:
         self._ends: list[tuple[Child, str]] = []  # how those ended that did since
         self._numbers = itertools.count(1)
         self._lock = threading.Lock()
-        self._control: socket.socket | None = None
+        self._control: Line | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._ready: asyncio.Future[None] | None = None
 
@@ -126,13 +127,15 @@ class Children:
 
     def start(self) -> None:
         """Start the zygote; children may be asked for at once, and wait until it is ready."""
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        if not hasattr(os, "waitid"):
+            raise RunError(f"on {sys.platform} the runner needs Python 3.13 or newer; this is {sys.version}")
+        ours, theirs = socket.socketpair(socket.AF_UNIX, KIND)
         with theirs:
             self._process = zygote(theirs.fileno(), str(self._stop or ""))
         ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
         ours.setblocking(False)  # noqa: FBT003 - the socket's own signature
         hide()
-        self._control = ours
+        self._control = Line(ours)
         self._ready = asyncio.get_running_loop().create_future()
         asyncio.get_running_loop().add_reader(ours, self._hear)
 
@@ -185,32 +188,30 @@ class Children:
         """Tell the zygote what to do; raises `ChildLostError` when it can't be told."""
         assert self._control is not None
         try:
-            socket.send_fds(self._control, [json.dumps({"op": op, **about}).encode()], list(descriptors))
+            self._control.send({"op": op, **about}, descriptors)
         except OSError as error:
             raise ChildLostError from error
 
     def _hear(self) -> None:
         assert self._control is not None
         try:
-            data = self._control.recv(4096)
+            messages = self._control.receive()
         except BlockingIOError:
             return
-        except ConnectionError:
-            data = b""
-        if not data:
+        if messages is None:
             self._mourn()
             return
-        message = json.loads(data)
-        match message["op"]:
-            case "ready":
-                assert self._ready is not None
-                self._ready.set_result(None)
-            case "forked":
-                self._born(message["child"], message["pid"])
-            case "refused":
-                self._refused(self._forking.pop(message["child"]))
-            case "ended":
-                self._dead(message)
+        for message in messages:
+            match message["op"]:
+                case "ready":
+                    assert self._ready is not None
+                    self._ready.set_result(None)
+                case "forked":
+                    self._born(message["child"], message["pid"])
+                case "refused":
+                    self._refused(self._forking.pop(message["child"]))
+                case "ended":
+                    self._dead(message)
 
     def _born(self, number: int, pid: int) -> None:
         child = self._forking.pop(number)

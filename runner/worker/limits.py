@@ -5,17 +5,18 @@ from __future__ import annotations
 import ctypes
 import os
 import resource
+import select
 import signal
 import sys
 import threading
 from pathlib import Path
-from select import POLLHUP, POLLRDHUP, poll
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import socket
 
 PR_SET_PDEATHSIG = 1
+HUNG_UP = select.POLLHUP | getattr(select, "POLLRDHUP", 0)  #: the second is Linux's alone
 MEGABYTE = 1 << 20
 FILES = 256  #: descriptors a child may hold open
 FILE_SIZE = 256 * MEGABYTE
@@ -32,15 +33,18 @@ def die_with_parent(parent: int) -> None:
 
 
 def confine(memory: int) -> None:
-    """Limit this process to `memory` megabytes more than it has, and to its share of everything else."""
+    """Limit this process to `memory` megabytes more than it has, and to its share of everything else.
+
+    Memory is not limited where the kernel won't say how much there is already.
+    """
     os.nice(NICENESS)
-    size = memory * MEGABYTE + _size()
+    size = _size()
     for what, limit in (
         (resource.RLIMIT_CORE, 0),
         (resource.RLIMIT_NOFILE, FILES),
         (resource.RLIMIT_FSIZE, FILE_SIZE),
         (resource.RLIMIT_NPROC, PROCESSES),
-        (resource.RLIMIT_AS, size),
+        *([(resource.RLIMIT_AS, memory * MEGABYTE + size)] if size else []),
     ):
         _, hard = resource.getrlimit(what)
         least = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
@@ -59,8 +63,8 @@ def die_at_end_of_file(channel: socket.socket) -> None:
     """Leave when the supervisor's end is closed, whatever the task is doing."""
 
     def watch() -> None:
-        waiter = poll()
-        waiter.register(channel, POLLRDHUP | POLLHUP)
+        waiter = select.poll()
+        waiter.register(channel, HUNG_UP)
         waiter.poll()
         os._exit(1)
 

@@ -7,6 +7,7 @@ import os
 import resource
 import socket
 import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,7 +38,11 @@ def _tried(way: Callable[[], Any]) -> str | None:
 
 
 def ways(order: dict[str, Any]) -> dict[str, Callable[[], Any]]:
-    """The ways out, by what an owner would call them; none does harm where it is open."""
+    """The ways out of this system, by what an owner would call them; none does harm where it is open."""
+    return _of_all(order) | (_of_linux(order["pid"]) if sys.platform == "linux" else {})
+
+
+def _of_all(order: dict[str, Any]) -> dict[str, Callable[[], Any]]:
     canary, there, pid = Path(order["canary"]), ("127.0.0.1", order["port"]), order["pid"]
     return {
         "read a file of yours": canary.read_bytes,
@@ -47,13 +52,18 @@ def ways(order: dict[str, Any]) -> dict[str, Callable[[], Any]]:
         "connect by TCP": lambda: socket.create_connection(there, timeout=1).close(),
         "send by UDP": lambda: _socket(socket.AF_INET, socket.SOCK_DGRAM),
         "open a unix socket": lambda: _socket(socket.AF_UNIX, socket.SOCK_STREAM),
-        "talk to the kernel's network": lambda: _socket(socket.AF_NETLINK, socket.SOCK_RAW),
-        "begin a program": lambda: subprocess.run(["/bin/true"], check=True),
+        "begin a program": lambda: subprocess.run(["/bin/sh", "-c", ":"], check=True),
         "begin another process": _fork,
         "leave its group": os.setsid,
+        "signal the runner": lambda: os.kill(pid, 0),
+    }
+
+
+def _of_linux(pid: int) -> dict[str, Callable[[], Any]]:
+    return {
+        "talk to the kernel's network": lambda: _socket(socket.AF_NETLINK, socket.SOCK_RAW),
         "get namespaces of its own": lambda: _called("unshare", NEW_USER),
         "use io_uring": lambda: checked(libc.syscall(IO_URING_SETUP, 1, None), "io_uring_setup"),
-        "signal the runner": lambda: os.kill(pid, 0),
         "trace the runner": lambda: _called("ptrace", 16, pid, 0, 0),
         "read the runner's memory": lambda: _peek(pid),
         "read the runner's environment": lambda: Path(f"/proc/{pid}/environ").read_bytes(),

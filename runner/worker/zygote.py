@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import json
 import os
 import select
 import signal
@@ -26,9 +25,9 @@ import jsonschema  # noqa: F401 - imported here, had by all; so are the orders' 
 from runner import drafts  # noqa: F401 - likewise: nearly every module names one of them
 from runner.stop import GRACE_S, sight
 from runner.worker import child, deliver, fitting, limits, look, run  # noqa: F401
+from runner.worker.line import Line
 from runner.worker.sealing.kernel import hide
 
-MESSAGE_MAX = 4096
 LOOK_MS = 100  #: how often it looks for STOP while there are children
 
 
@@ -57,15 +56,17 @@ class Live:
 
 def main() -> NoReturn:
     """Serve the supervisor on the descriptor that the command line names, until it is gone."""
-    control = socket.socket(fileno=int(sys.argv[1]))
+    control = Line(socket.socket(fileno=int(sys.argv[1])))
     limits.die_with_parent(int(sys.argv[2]))
     hide()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the supervisor decides when it is over
-    wake_read, wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    wake_read, wake_write = os.pipe()
+    for end in (wake_read, wake_write):
+        os.set_blocking(end, False)
     signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
     signal.signal(signal.SIGCHLD, lambda *_: None)
     gc.freeze()  # what is shared with the children stays shared
-    control.send(b'{"op": "ready"}')
+    control.send({"op": "ready"})
     live = Live(Path(sys.argv[3]) if sys.argv[3] else None)
     poll = select.poll()
     poll.register(control, select.POLLIN)
@@ -82,27 +83,26 @@ def main() -> NoReturn:
             live.is_stopped()
 
 
-def _obey(control: socket.socket, live: Live, wake: tuple[int, int]) -> None:
-    data, descriptors, _, _ = socket.recv_fds(control, MESSAGE_MAX, 2)
-    if not data:
+def _obey(control: Line, live: Live, wake: tuple[int, int]) -> None:
+    messages = control.receive()
+    if messages is None:
         os._exit(0)
-    message = json.loads(data)
-    match message["op"]:
-        case "reap":
-            os.waitpid(message["pid"], 0)
-        case "spare":
-            live.spared.add(message["child"])
-        case "fork":
-            _fork(control, live, wake, message["child"], descriptors)
-    for descriptor in descriptors:
-        os.close(descriptor)
+    for message in messages:
+        match message["op"]:
+            case "reap":
+                os.waitpid(message["pid"], 0)
+            case "spare":
+                live.spared.add(message["child"])
+            case "fork":
+                descriptors = control.take()
+                _fork(control, live, wake, message["child"], descriptors)
+                for descriptor in descriptors:
+                    os.close(descriptor)
 
 
-def _fork(
-    control: socket.socket, live: Live, wake: tuple[int, int], number: int, descriptors: list[int]
-) -> None:
+def _fork(control: Line, live: Live, wake: tuple[int, int], number: int, descriptors: list[int]) -> None:
     if live.is_stopped():
-        control.send(json.dumps({"op": "refused", "child": number}).encode())
+        control.send({"op": "refused", "child": number})
         return
     parent = os.getpid()
     pid = os.fork()
@@ -110,10 +110,10 @@ def _fork(
         _become(control, descriptors, wake, parent)
     os.setpgid(pid, pid)  # here as well as there: whoever hears of the child can kill its group at once
     live.numbers[pid] = number
-    control.send(json.dumps({"op": "forked", "child": number, "pid": pid}).encode())
+    control.send({"op": "forked", "child": number, "pid": pid})
 
 
-def _become(control: socket.socket, descriptors: list[int], wake: tuple[int, int], parent: int) -> NoReturn:
+def _become(control: Line, descriptors: list[int], wake: tuple[int, int], parent: int) -> NoReturn:
     """The child's first steps after the fork."""
     try:
         os.setpgid(0, 0)
@@ -138,7 +138,7 @@ def _become(control: socket.socket, descriptors: list[int], wake: tuple[int, int
         os._exit(70)
 
 
-def _report_ended(control: socket.socket, live: Live) -> None:
+def _report_ended(control: Line, live: Live) -> None:
     for pid in list(live.numbers):
         ended = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
         if ended is not None:
@@ -150,7 +150,7 @@ def _report_ended(control: socket.socket, live: Live) -> None:
                 "signalled": ended.si_code != os.CLD_EXITED,
                 "status": ended.si_status,
             }
-            control.send(json.dumps(report).encode())
+            control.send(report)
 
 
 if __name__ == "__main__":

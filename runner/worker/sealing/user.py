@@ -82,8 +82,8 @@ def become(uid: int, gid: int, *, may_read: bool, may_pass_on: bool) -> None:
     if sys.platform == "linux":
         prctl(PR_SET_KEEPCAPS, 1)
     os.setgroups([])
-    os.setresgid(gid, gid, gid)
-    os.setresuid(uid, uid, uid)
+    os.setgid(gid)  # by root, these change the real, the effective and the saved one
+    os.setuid(uid)
     if sys.platform == "linux":
         _keep(1 << READ_SEARCH if may_read else 0)
         if may_read and may_pass_on:
