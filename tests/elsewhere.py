@@ -77,8 +77,8 @@ def zygote(control: int, stop: str) -> subprocess.Popen[bytes]:
     return bare([__file__, "zygote", str(control), str(os.getpid()), stop], control)
 
 
-def chosen(name: str = "") -> None:  # noqa: ARG001 - as `runner.worker.sealing.user.chosen`
-    """Children stay who they are, since it is no question here what another user may read of an interpreter."""
+def chosen(name: str = "") -> None:
+    """As the real one, but children stay who they are: what another user may read of an interpreter is no question here."""
 
 
 async def main(home: Path) -> None:
