@@ -57,8 +57,12 @@ class Ground:
 
     def share(self, store: Store) -> None:
         """Have a store take the SQL that was written for others: to write it anew costs more than to run it."""
-        store._engine.dialect = self._first._engine.dialect
-        store._engine._compiled_cache = self._first._engine._compiled_cache
+        for engine, first in (
+            (store._engine, self._first._engine),
+            (store._reading, self._first._reading),
+        ):
+            engine.dialect = first.dialect
+            engine._compiled_cache = first._compiled_cache
 
     def run(self, work: Coroutine[Any, Any, Any]) -> Any:
         return self.loop.run_until_complete(work)

@@ -362,7 +362,7 @@ def test_however_many_wait_the_next_message_is_found_by_an_index(store: Store) -
     def hear(_: object, __: object, statement: str, values: Any, *___: object) -> None:
         asked.append((statement, values))
 
-    event.listen(store._engine, "before_cursor_execute", hear)
+    event.listen(store._reading, "before_cursor_execute", hear)
     with store.read() as connection:
         now = store.clock.now()
         assert [post.chat for post in phone.due(connection, now)] == [OWNER, -100]

@@ -72,7 +72,7 @@ def test_a_walk_breaks_no_promise(
     Here.ground = ground
     Here.walked = 0
     how = settings(
-        max_examples=max(1, count // 2),
+        max_examples=max(1, count // 8),
         stateful_step_count=STEPS,
         deadline=None,
         database=None,

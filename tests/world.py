@@ -108,7 +108,8 @@ class World:
         app, self.app = self.app, None
         if app is None:
             return
-        event.listen(app.store._engine, "engine_connect", _refuse)
+        for engine in (app.store._engine, app.store._reading):
+            event.listen(engine, "engine_connect", _refuse)
         app.outbox._is_closed = app.dispatch._is_closed = True
         self.ground.children.kill_all(and_spared=True)
         app.children = Children()  # its timers find none to kill

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import ColumnElement, Connection, Row, delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, bindparam, delete, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from runner.clock import parse, stamp
@@ -37,6 +37,7 @@ _SEEN = (
     "approved",
     "not_before",
 )
+_GET = select(drafts).where(drafts.c.id == bindparam("draft"))
 _HELD = select(*(drafts.c[name] for name in _SEEN))
 
 
@@ -140,7 +141,7 @@ def same(connection: Connection, task: str, kind: Kind, fields: Mapping[str, Any
 
 def get(connection: Connection, draft: str) -> Row[Any]:
     """A draft's row; raises `GoneError` when there is none."""
-    row = connection.execute(select(drafts).where(drafts.c.id == draft)).first()
+    row = connection.execute(_GET, {"draft": draft}).first()
     if row is None:
         raise GoneError(f"there is no draft {draft}")
     return row

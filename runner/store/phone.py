@@ -25,7 +25,9 @@ NO_CHAT = -(1 << 63)  #: before every chat that there is
 
 Rows = list[list[tuple[str, str, str]]]  #: of buttons: words, action, argument
 
-# what every turn of the sender asks is put together once
+# what every turn asks is put together once
+_WORD = select(meta.c.value).where(meta.c.name == bindparam("name"))
+_UNHANDLED = select(updates.c.id, updates.c.body).where(updates.c.handled.is_(None)).order_by(updates.c.id)
 _WAITS = posts.c.state == "waiting"
 _CHAT = select(func.min(posts.c.chat)).where(_WAITS, posts.c.chat > bindparam("after"))
 _BUSY = select(posts.c.chat).where(posts.c.state == "sending")
@@ -49,8 +51,7 @@ def remember(tx: Transaction, name: str, value: str) -> None:
 
 def remembered(connection: Connection, name: str) -> str:
     """That word; empty when there is none."""
-    query = select(meta.c.value).where(meta.c.name == f"telegram.{name}")
-    return connection.execute(query).scalar() or ""
+    return connection.execute(_WORD, {"name": f"telegram.{name}"}).scalar() or ""
 
 
 def receive(tx: Transaction, found: Iterable[Mapping[str, Any]]) -> None:
@@ -63,8 +64,7 @@ def receive(tx: Transaction, found: Iterable[Mapping[str, Any]]) -> None:
 
 def unhandled(connection: Connection) -> list[tuple[int, dict[str, Any]]]:
     """The updates that were kept and not handled, oldest first."""
-    query = select(updates.c.id, updates.c.body).where(updates.c.handled.is_(None)).order_by(updates.c.id)
-    return [(row.id, json.loads(row.body)) for row in connection.execute(query)]
+    return [(row.id, json.loads(row.body)) for row in connection.execute(_UNHANDLED)]
 
 
 def handled(tx: Transaction, *numbers: int) -> None:

@@ -39,6 +39,7 @@ _AFTER = (
     .order_by(events.c.seq)
     .limit(bindparam("most"))
 )
+_NEWEST = select(func.coalesce(func.max(events.c.seq), 0))
 ALPHABET = "23456789abcdefghjkmnpqrstvwxyz"  #: of ids; without what is easily misread
 BUSY_MS = 30_000
 WAY_ON = (
@@ -78,6 +79,7 @@ class Store:
         self.is_rehearsal = is_rehearsal
         self.committed: Callable[[], None] = _nobody  #: called after each change that was made here
         self._engine = _engine(url)
+        self._reading = _reading(url)
 
     def open(self) -> None:
         """Create or upgrade the tables. Raises `StoreError` when the database can't be used."""
@@ -101,10 +103,7 @@ class Store:
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """A connection that only reads, and never waits for a writer."""
-        with (
-            self._said(),
-            self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection,
-        ):
+        with self._said(), self._reading.connect() as connection:
             yield connection
 
     @contextmanager
@@ -127,7 +126,10 @@ class Store:
 
     def version(self) -> int:
         """A number that changes when another process has committed."""
-        with self.read() as connection:
+        as_it_is = self._engine.execution_options(
+            isolation_level="AUTOCOMMIT"
+        )  # by who wrote what was written here
+        with self._said(), as_it_is.connect() as connection:
             number: int = connection.execute(text("PRAGMA data_version")).scalar_one()
             return number
 
@@ -138,7 +140,7 @@ class Store:
 
     def last_seq_in(self, connection: Connection) -> int:
         """The same, as a transaction sees it."""
-        newest: int = connection.execute(select(func.coalesce(func.max(events.c.seq), 0))).scalar_one()
+        newest: int = connection.execute(_NEWEST).scalar_one()
         return newest
 
     def events_after(self, seq: int, limit: int = 1000) -> list[tuple[int, str]]:
@@ -181,6 +183,7 @@ class Store:
 
     def close(self) -> None:
         """Let go of every connection."""
+        self._reading.dispose()
         self._engine.dispose()
 
 
@@ -213,25 +216,37 @@ def _nobody() -> None:
 
 
 def _engine(url: str) -> Engine:
-    arguments = {"timeout": BUSY_MS / 1000, "check_same_thread": False}
-    try:
-        if not url.startswith("sqlite"):
-            kind = make_url(url).drivername  # the rest may hold a password in more than one place
-            raise StoreError(f"RUNNER_DATABASE_URL names {kind}: only sqlite:///… works so far")
-        engine = create_engine(url, connect_args=arguments, pool_use_lifo=True)
-    except (ArgumentError, TypeError, ValueError):
-        raise StoreError("RUNNER_DATABASE_URL is no address of a database; write sqlite:///…") from None
-
-    @event.listens_for(engine, "connect")
-    def prepare(connection: Any, record: Any) -> None:
-        connection.isolation_level = None  # we begin and commit ourselves
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", f"busy_timeout={BUSY_MS}"):
-            connection.execute(f"PRAGMA {pragma}")
+    """What writes."""
+    engine = _opened(url, "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON")
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
         # a writer takes its lock at once, so that what it read cannot change before it writes
         if connection.get_execution_options().get("isolation_level") != "AUTOCOMMIT":
             connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    return engine
+
+
+def _reading(url: str) -> Engine:
+    """What reads, and can do nothing else."""
+    return _opened(url, "query_only=ON", isolation_level="AUTOCOMMIT", pool_reset_on_return=None)
+
+
+def _opened(url: str, *pragmas: str, **how: Any) -> Engine:
+    arguments = {"timeout": BUSY_MS / 1000, "check_same_thread": False}
+    try:
+        if not url.startswith("sqlite"):
+            kind = make_url(url).drivername  # the rest may hold a password in more than one place
+            raise StoreError(f"RUNNER_DATABASE_URL names {kind}: only sqlite:///… works so far")
+        engine = create_engine(url, connect_args=arguments, pool_use_lifo=True, **how)
+    except (ArgumentError, TypeError, ValueError):
+        raise StoreError("RUNNER_DATABASE_URL is no address of a database; write sqlite:///…") from None
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection: Any, record: Any) -> None:
+        connection.isolation_level = None  # we begin and commit ourselves
+        for pragma in (f"busy_timeout={BUSY_MS}", *pragmas):
+            connection.execute(f"PRAGMA {pragma}")
 
     return engine
