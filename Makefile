@@ -6,6 +6,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 MINUTES ?= 600
 
+# Tests start Python a thousand times: what it reads is compiled once.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo studio test soak hostile load mutants docs lint types contracts bench clean
 
 demo: .venv/ready

@@ -33,9 +33,9 @@ class HandClock(Clock):
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--updates", type=int, default=5_000, help="how many updates are fuzzed")
-    parser.addoption("--zones", type=int, default=50, help="in how many zones slots are counted by hand")
-    parser.addoption("--lives", type=int, default=20, help="how many lives of the ledger of slots are tried")
+    parser.addoption("--updates", type=int, default=2_000, help="how many updates are fuzzed")
+    parser.addoption("--zones", type=int, default=12, help="in how many zones slots are counted by hand")
+    parser.addoption("--lives", type=int, default=10, help="how many lives of the ledger of slots are tried")
     parser.addoption("--walks", type=int, default=1_000, help="how many walks are made over the runner")
     parser.addoption("--walk-seed", type=int, help="where they begin; without one, anywhere")
     parser.addoption(
