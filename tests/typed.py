@@ -15,10 +15,10 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 from functools import cache
 from importlib import import_module
 from pathlib import Path
-from threading import Lock
 from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 WITHIN_S = 60.0  #: that a command may take
 WHOLE = 1 << 16  #: bytes of an order, at most
-_one_at_a_time = Lock()
+_one_at_a_time = threading.Lock()
 _environment = dict(os.environ)  #: as it was before tests changed it: it says whether coverage is measured
 
 
@@ -74,11 +74,16 @@ def _line() -> tuple[socket.socket, subprocess.Popen[bytes]]:
 
 def main(descriptor: int) -> None:
     """Carry out whatever is ordered, one after the other, until nobody is there to order."""
+    import zygotes
+
     import runner.cli
+    from runner import children
 
     rooms = [f"runner.cli.{path.stem}" for path in Path(runner.cli.__file__).parent.glob("*.py")]
     for name in [*rooms, "runner.rehearsal.stage", "runner.review.telegram.phone", "anthropic"]:
         import_module(name)
+    zygotes.begin()
+    children.zygote = zygotes.zygote  # type: ignore[assignment] # as in all tests
     gc.freeze()  # what a command inherits, it need not tidy up at its end
     line = socket.socket(fileno=descriptor)
     while True:
@@ -105,8 +110,23 @@ def _become(order: dict[str, Any], files: list[int]) -> NoReturn:
     os.environ.clear()
     os.environ.update(order["environment"])
     sys.argv = ["runner", *order["words"]]
-    command()
+    try:
+        command()
+    except SystemExit as end:
+        if isinstance(end.code, int):
+            _leave(end.code)
+        raise
+
+
+def _leave(code: int) -> NoReturn:
+    """End as Python does, but for tidying up all that was imported: that takes longer than most commands do."""
+    threading._shutdown()  # type: ignore[attr-defined]
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 if __name__ == "__main__":
+    sys.path.append(str(Path(__file__).parent))
     main(int(sys.argv[1]))

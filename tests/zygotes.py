@@ -57,6 +57,11 @@ def zygote(control: int, stop: str) -> Zygote:
     return Zygote(process)
 
 
+def begin() -> None:
+    """Have what zygotes are forked from there before it is needed."""
+    _line()
+
+
 @cache
 def _line() -> socket.socket:
     """The line to the process that zygotes are forked from; it ends when the line does."""
