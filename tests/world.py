@@ -13,7 +13,7 @@ from conftest import HandClock
 from ground import FILE
 from phones import AT_ONCE, OWNER
 from pydantic import SecretStr
-from sqlalchemy import event
+from sqlalchemy import event, select
 
 from runner import settings as settings_room
 from runner.app import App, StandIns
@@ -21,13 +21,13 @@ from runner.children import Children
 from runner.clock import stamp
 from runner.draft import digest
 from runner.errors import StoreError
-from runner.gate import State
 from runner.rehearsal.destination import StandInDestination
 from runner.rehearsal.telegram import TOKEN, StandInTelegram
 from runner.review.desk import Desk
 from runner.review.telegram.poll import Rhythm
 from runner.stop import Stop
 from runner.store import drafts, phone, runs, stops
+from runner.store.schema import drafts as drafts_table
 from runner.store.store import Store, new_id
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from runner.rehearsal.destination import Arrival
     from runner.store.store import Transaction
 
+ALL = select(drafts_table).order_by(drafts_table.c.created, drafts_table.c.run, drafts_table.c.place)
 BY_HAND = 3600.0  #: seconds; so late that only the walk itself looks
 QUIET_S = 60.0  #: how long a runner may take to come to rest
 
@@ -169,10 +170,11 @@ class World:
         is_listening = updates._waiting is not None and not updates._waiting.done()
         if not is_listening or updates.pending or updates._again or line.intake._answers or line.sender._work:
             return False
-        with self.store.read() as connection:
-            has_more = bool(phone.due(connection, self.clock.now()) or phone.unhandled(connection))
+        with self.store.read() as connection:  # what is dear to ask comes last
             seen = int(phone.remembered(connection, "seen") or 0)
-            return not has_more and seen >= self.store.last_seq_in(connection)
+            if seen < self.store.last_seq_in(connection) or phone.unhandled(connection):
+                return False
+            return not phone.due(connection, self.clock.now())
 
     @contextmanager
     def full_disk(self) -> Iterator[None]:
@@ -237,7 +239,7 @@ class World:
     def rows(self) -> dict[str, Row[Any]]:
         """Every draft as the store has it."""
         with self.store.read() as connection:
-            return {row.id: row for row in drafts.listed(connection, frozenset(State))}
+            return {row.id: row for row in connection.execute(ALL)}
 
     def told(self) -> str:
         """The last that happened, for whoever reads of a failure."""
