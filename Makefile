@@ -26,7 +26,7 @@ soak: .venv/ready
 	$(BIN)/python -m pytest -n 2 --maxschedchunk 1 tests/test_time.py tests/test_ledger.py --zones 1000 --lives 1000
 	$(BIN)/python -m pytest -n 2 --maxschedchunk 1 tests/test_crash_points.py --crash-points all
 	$(BIN)/python -m pytest tests/test_stops.py --stops 1000
-	$(BIN)/python -m pytest -n 2 --maxschedchunk 1 tests/test_walk.py tests/test_kept_walks.py --walks 10000
+	$(BIN)/python -m pytest -n 2 --maxschedchunk 1 tests/test_walk.py tests/test_kept_walks.py --walks 10000 --steps 16
 
 # As whoever calls it; root tries as an ordinary user too.
 hostile: .venv/ready

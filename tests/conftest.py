@@ -37,6 +37,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--zones", type=int, default=12, help="in how many zones slots are counted by hand")
     parser.addoption("--lives", type=int, default=10, help="how many lives of the ledger of slots are tried")
     parser.addoption("--walks", type=int, default=1_000, help="how many walks are made over the runner")
+    parser.addoption("--steps", type=int, default=8, help="how many steps a walk has, at most")
     parser.addoption("--walk-seed", type=int, help="where they begin; without one, anywhere")
     parser.addoption(
         "--crash-points", default="3", help="how many points of each way are tried; 'all' is each"

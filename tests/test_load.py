@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from phones import phoned
+from phones import OWNER, phoned
 from test_store import NOTE
 
 from runner.cli.running import pass_over
@@ -40,6 +40,7 @@ pytestmark = pytest.mark.no_cover
 
 BEAT_S = 0.005
 BLOCKED_S = 0.1  #: longer than this the loop shall never be held up
+LOOKED_AT = 100  #: messages of a chat
 A_FILE = 20  #: tasks in a file: a run reads the whole file that its task is in
 
 MODULE = """
@@ -191,6 +192,7 @@ async def test_promise_20_under_load_no_slot_is_lost_and_none_runs_twice(
                 it.events.clear()  # what the stand-ins and the test keep is not the runner's
                 for ledger in (it.claude.requests, it.destination.visits, tg.calls):
                     ledger.clear()
+                forget_old(tg)
                 if minute == size.minutes // 10:
                     warm = resident()
         took = time.monotonic() - began
@@ -208,6 +210,13 @@ async def test_promise_20_under_load_no_slot_is_lost_and_none_runs_twice(
         f"memory {warm:.0f} MB after the warm-up, {grown:+.0f} MB at the end; the loop was held up for at most "
         f"{1000 * heart.worst:.0f} ms, {1000 * heart.worst_cpu:.0f} ms of that its own work; {dict(heart.where.most_common(5))}"
     )
+
+
+def forget_old(tg: StandInTelegram) -> None:
+    """Keep no more of the chat than its owner might look at."""
+    newest_last = sorted(tg.messages(OWNER), key=lambda each: int(each.get("edit_date") or each["date"]))
+    for message in newest_last[:-LOOKED_AT]:
+        tg.chats.delete(message)
 
 
 async def drained(it: Rehearsal) -> None:

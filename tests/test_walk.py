@@ -24,7 +24,6 @@ pytestmark = pytest.mark.no_cover
 
 HERE = str(Path(__file__).parent)
 CHUNKS = 8  #: that the walks are split into, so that several processes share them
-STEPS = 16  #: of a walk, at most
 
 
 def hides_a_failure(error: BaseException) -> bool:
@@ -60,10 +59,11 @@ def test_a_step_that_goes_wrong_by_chance_is_a_violation_however_it_is_told() ->
 def test_a_walk_breaks_no_promise(
     ground: Ground, chunk: int, pytestconfig: pytest.Config, record_property: Callable[[str, object], None]
 ) -> None:
-    count = pytestconfig.getoption("--walks") // CHUNKS
+    count, steps = pytestconfig.getoption("--walks") // CHUNKS, pytestconfig.getoption("--steps")
     number = pytestconfig.getoption("--walk-seed")
     number = number if number is not None else random.randrange(1 << 32)
-    again = f"--walk-seed {number} --walks {count * CHUNKS} 'tests/test_walk.py::test_a_walk_breaks_no_promise[{chunk}]'"
+    same = f"--walk-seed {number} --walks {count * CHUNKS} --steps {steps}"
+    again = f"{same} 'tests/test_walk.py::test_a_walk_breaks_no_promise[{chunk}]'"
     print(f"to walk there again: python -m pytest {again}")  # noqa: T201 - shown when the test fails
 
     class Here(Walk):
@@ -73,11 +73,11 @@ def test_a_walk_breaks_no_promise(
     Here.walked = 0
     how = settings(
         max_examples=max(1, count // 8),
-        stateful_step_count=STEPS,
+        stateful_step_count=steps,
         deadline=None,
         database=None,
         suppress_health_check=list(HealthCheck),
-        phases=(Phase.generate,),  # to shrink a walk takes minutes, and sixteen steps can be read
+        phases=(Phase.generate,),  # to shrink a walk takes minutes, and some steps can be read
         report_multiple_bugs=False,
         print_blob=False,
     )
