@@ -17,6 +17,7 @@ import sys
 import threading
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from platform import python_version
 from typing import TYPE_CHECKING, Any
 
 from runner import said
@@ -126,9 +127,14 @@ class Children:
         return len(self._live)
 
     def start(self) -> None:
-        """Start the zygote; children may be asked for at once, and wait until it is ready."""
+        """Start the zygote; children may be asked for at once, and wait until it is ready.
+
+        Raises `RunError` where Python can't wait for a child without letting go of its pid.
+        """
         if not hasattr(os, "waitid"):
-            raise RunError(f"on {sys.platform} the runner needs Python 3.13 or newer; this is {sys.version}")
+            raise RunError(
+                f"on {sys.platform} the runner needs Python 3.13 or newer; this is {python_version()}"
+            )
         ours, theirs = socket.socketpair(socket.AF_UNIX, KIND)
         with theirs:
             self._process = zygote(theirs.fileno(), str(self._stop or ""))

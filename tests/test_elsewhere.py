@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -12,8 +13,19 @@ import elsewhere
 import pytest
 from test_app import is_alive
 
+from runner.children import Children
+from runner.errors import RunError
+
 if TYPE_CHECKING:
     from pathlib import Path
+
+
+def test_a_python_that_must_let_go_of_a_child_to_know_its_end_is_refused_in_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(os, "waitid")
+    with pytest.raises(RunError, match="the runner needs Python 3.13 or newer; this is 3"):
+        Children(tmp_path / "STOP").start()
 
 
 @pytest.mark.no_cover
