@@ -24,7 +24,7 @@ def test_a_python_that_must_let_go_of_a_child_to_know_its_end_is_refused_in_word
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delattr(os, "waitid")
-    with pytest.raises(RunError, match="the runner needs Python 3.13 or newer; this is 3"):
+    with pytest.raises(RunError, match=r"the runner needs Python 3\.13 or newer; this is 3"):
         Children(tmp_path / "STOP").start()
 
 
