@@ -45,6 +45,22 @@ def approve(store: Store, draft: str, **values: Any) -> None:
         drafts.move(tx, held, State.APPROVED, approved=held.digest, approved_by="ana", **values)
 
 
+def test_what_reads_can_change_nothing(store: Store) -> None:
+    with pytest.raises(StoreError, match="attempt to write a readonly database"), store.read() as connection:
+        connection.execute(meta.delete())
+
+
+def test_the_version_changes_by_what_others_commit_alone(store: Store) -> None:
+    before = store.version()
+    store.tell("ours")
+    assert told(store)
+    assert store.version() == before
+    other = Store(store.url)
+    other.tell("theirs")
+    other.close()
+    assert store.version() != before
+
+
 def test_a_draft_and_the_event_that_tells_of_it_are_committed_together_or_not_at_all(store: Store) -> None:
     def fail(tx: Transaction) -> None:
         put(tx)

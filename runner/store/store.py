@@ -126,11 +126,10 @@ class Store:
 
     def version(self) -> int:
         """A number that changes when another process has committed."""
-        as_it_is = self._engine.execution_options(
-            isolation_level="AUTOCOMMIT"
-        )  # by who wrote what was written here
-        with self._said(), as_it_is.connect() as connection:
-            number: int = connection.execute(text("PRAGMA data_version")).scalar_one()
+        # asked where this one writes: a connection that reads would tell of our own changes too
+        with self._said(), self._engine.connect() as connection:
+            unlocked = connection.execution_options(isolation_level="AUTOCOMMIT")
+            number: int = unlocked.execute(text("PRAGMA data_version")).scalar_one()
             return number
 
     def last_seq(self) -> int:

@@ -33,18 +33,15 @@ def die_with_parent(parent: int) -> None:
 
 
 def confine(memory: int) -> None:
-    """Limit this process to `memory` megabytes more than it has, and to its share of everything else.
-
-    Memory is not limited where the kernel won't say how much there is already.
-    """
+    """Limit this process to `memory` megabytes more than it has (Linux), and to its share of everything else."""
     os.nice(NICENESS)
-    size = _size()
+    size = memory * MEGABYTE + _size()
     for what, limit in (
         (resource.RLIMIT_CORE, 0),
         (resource.RLIMIT_NOFILE, FILES),
         (resource.RLIMIT_FSIZE, FILE_SIZE),
         (resource.RLIMIT_NPROC, PROCESSES),
-        *([(resource.RLIMIT_AS, memory * MEGABYTE + size)] if size else []),
+        *([(resource.RLIMIT_AS, size)] if sys.platform == "linux" else []),
     ):
         _, hard = resource.getrlimit(what)
         least = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
