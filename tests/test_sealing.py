@@ -207,6 +207,25 @@ async def test_a_run_is_never_root(tmp_path: Path) -> None:
         assert message["made"] == [{"alert": str(uid)}]
 
 
+async def test_a_run_has_nothing_of_root_to_go_back_to(tmp_path: Path) -> None:
+    body = "def it():\n    return Alert(str([*os.getresuid(), *os.getresgid(), *os.getgroups()]))"
+    message, _ = await run(tmp_path, body)
+    user = chosen()
+    if user is None:
+        held = [*os.getresuid(), *os.getresgid(), *os.getgroups()]
+    else:
+        held = [user.uid] * 3 + [user.gid] * 3
+    assert message["made"] == [{"alert": str(held)}]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be in other groups at will")
+def test_whoever_becomes_another_user_leaves_every_group() -> None:
+    code = "import os; os.setgroups([4, 27]); from runner.worker.sealing import user; "
+    code += "user.become(64999, 64999, may_read=False, may_pass_on=False); print(os.getgroups())"
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert said.stdout == "[]\n"
+
+
 @pytest.mark.skipif(not report().is_whole, reason="this machine has not all of the seal")
 async def test_promise_15_a_sealed_child_that_tries_each_way_out_finds_none(tmp_path: Path) -> None:
     async with children() as kept:
