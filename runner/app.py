@@ -210,6 +210,7 @@ class App:
             self.executor.begin,
             self.executor.carry_out,
             settings.max_runs,
+            self._soon,
         )
         most = settings.gate.max_pending_total
         self.schedule = Schedule(self.store, self.stop, settings.zone, self.purses.are_spent, most)

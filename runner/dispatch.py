@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from runner.store.store import Store, Transaction
 
 #: runs that are claimed in one transaction, so that a tap never waits long; its commit looks again
-AT_ONCE = 8
+AT_ONCE = 4
 
 
 @dataclass(slots=True)
@@ -34,6 +34,7 @@ class Dispatch:
     begin: Callable[[Transaction, str, Declared], Any]  #: claims a run; None when somebody was faster
     carry_out: Callable[[Any], Awaitable[None]]  #: makes the attempt that was claimed
     most: int
+    soon: Callable[[], None]  #: has `look` called once the loop is free: whoever waited may have its turn
     _running: dict[str, Declared] = field(default_factory=dict)  #: by run
     _work: set[asyncio.Task[None]] = field(default_factory=set)
     _timer: asyncio.TimerHandle | None = None
@@ -104,7 +105,7 @@ class Dispatch:
                 await self.carry_out(attempt)
         finally:
             del self._running[run]
-        self.look()  # whoever waited for it may have its turn
+            self.soon()
 
     def _end(self, doomed: list[str], status: str, reason: str) -> None:
         with self.store.change() as tx:
@@ -117,7 +118,7 @@ class Dispatch:
             self._timer.cancel()
         now = self.store.clock.now()
         if later := [hour for hour in hours if hour > stamp(now)]:
-            self._timer = asyncio.get_running_loop().call_later(_seconds(now, min(later)), self.look)
+            self._timer = asyncio.get_running_loop().call_later(_seconds(now, min(later)), self.soon)
 
     async def close(self) -> None:
         """Cut off what is under way, and wait until it is over."""

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from modules import three
 
+from runner import settings
 from runner.children import Children
 from runner.fit import check_fields
 from runner.review import desk
@@ -39,6 +40,7 @@ class Ground:
         self.loop = asyncio.new_event_loop()
         self.troubles: list[str] = []  #: what went wrong where nobody waited
         self.loop.set_exception_handler(lambda _, about: self.troubles.append(str(about)))
+        self.settings = settings.load(self.home)
         self.children = Children(self.home / "STOP")
         self.modules: dict[int, Any] = {}  #: what was read of each version of the code, which costs a child
         self._blank = self.home / "blank.db"

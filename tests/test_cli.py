@@ -50,7 +50,7 @@ def listed(home: Path, *words: str) -> Any:
 
 
 @contextmanager
-def up(home: Path) -> Iterator[subprocess.Popen[str]]:
+def up(home: Path, **given: str) -> Iterator[subprocess.Popen[str]]:
     """`runner up`, ready; it must end in order within five seconds of SIGTERM."""
     process = subprocess.Popen(
         [RUNNER, "up"],
@@ -58,7 +58,7 @@ def up(home: Path) -> Iterator[subprocess.Popen[str]]:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        env=environment(),
+        env=environment() | given,
     )
     assert process.stdout is not None
     try:
@@ -291,6 +291,15 @@ def test_stop_takes_every_word_and_shows_what_it_stopped(tmp_path: Path) -> None
 def test_stop_claims_nothing_where_there_is_no_project(tmp_path: Path) -> None:
     assert f"no project in {tmp_path}, so nothing was stopped" in runner(tmp_path, "stop", code=2)
     assert not (tmp_path / "STOP").exists()
+
+
+def test_a_runner_whose_address_of_claude_is_none_says_so_when_it_comes_up(tmp_path: Path) -> None:
+    (tmp_path / "tasks").mkdir()
+    with up(tmp_path, ANTHROPIC_API_KEY="sk-ant-x", ANTHROPIC_BASE_URL="https://ana:pw@host:port") as process:
+        assert process.stdout is not None
+        told = next(line for line in process.stdout if "ANTHROPIC_BASE_URL" in line)
+    assert "is no address; write one that begins with https://, or leave it out" in told
+    assert "pw@" not in told
 
 
 async def test_a_run_on_demand_is_carried_out_with_no_runner_up(tmp_path: Path) -> None:

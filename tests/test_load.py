@@ -23,7 +23,7 @@ import pytest
 from phones import OWNER, phoned
 from test_store import NOTE
 
-from runner.cli.running import pass_over
+from runner.cli.running import settle_in
 from runner.rehearsal.claude import Fails, Says
 from runner.rehearsal.telegram import Answers, StandInTelegram
 from runner.store import drafts
@@ -176,8 +176,8 @@ async def test_promise_20_under_load_no_slot_is_lost_and_none_runs_twice(
             it.drop(file, text)
         await it.until(lambda: len(it.app.catalog.tasks) == size.tasks + size.at_once, "the tasks")
         fill(it, size.waiting)
-        it.app.claude.prepared = pass_over  # as `runner up` does
-        pass_over()
+        await it.until(lambda: it.app.journal.head[0] == it.app.store.last_seq(), "the journal")
+        await settle_in(it.app)  # as `runner up` does
         warm = resident()
         began = time.monotonic()
         async with listened_to() as heart:

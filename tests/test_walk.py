@@ -72,7 +72,6 @@ def test_a_walk_breaks_no_promise(
     Here.ground = ground
     Here.walked = 0
     how = settings(
-        max_examples=max(1, count // 8),
         stateful_step_count=steps,
         deadline=None,
         database=None,
@@ -83,8 +82,10 @@ def test_a_walk_breaks_no_promise(
     )
     try:
         for batch in itertools.count():  # a walk that found no further step is one too
+            few = max(1, (count - Here.walked) * 4 // 5)  # it always takes some more
+            left = settings(how, max_examples=few)
             try:
-                run_state_machine_as_test(seed(f"{number} {chunk} {batch}")(Here), settings=how)
+                run_state_machine_as_test(seed(f"{number} {chunk} {batch}")(Here), settings=left)
             except FlakyStrategyDefinition as error:  # the same steps led elsewhere, by a millisecond
                 if hides_a_failure(error):
                     raise

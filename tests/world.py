@@ -15,7 +15,6 @@ from phones import AT_ONCE, OWNER
 from pydantic import SecretStr
 from sqlalchemy import event, select
 
-from runner import settings as settings_room
 from runner.app import App, StandIns
 from runner.children import Children
 from runner.clock import stamp
@@ -80,7 +79,7 @@ class World:
         """Have a runner come up."""
         telegram = self.telegram.url if self.telegram else ""
         token = {"telegram_token": SecretStr(TOKEN), "telegram_owners": (OWNER,)} if telegram else {}
-        known = settings_room.load(self.home).model_copy(update=token)
+        known = self.ground.settings.model_copy(update=token)
         stand_ins = StandIns("http://127.0.0.1:1", self.destination.url, None, telegram)
         self.app = app = App(known, stand_ins=stand_ins)
         app.children = app.catalog.children = self.ground.children

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from runner.claude.conversation import CallTool, Conversation
 from runner.claude.hearing import Heard
+from runner.claude.price import cost
 from runner.claude.question import Answer, Question, Spent
 from runner.claude.trouble import explain, refuse_partial
 from runner.clock import Clock
@@ -52,18 +53,16 @@ class Claude:
         self._slots = asyncio.Semaphore(concurrency)
         self._preparing = threading.Lock()
         self._client: AsyncAnthropic | None = None
-        self.prepared: Callable[[], None] = _nothing  #: told that the SDK was imported
 
-    def prepare(self) -> bool:
-        """Import the SDK and make its client: a second that the first question needn't pay. Any thread may.
+    def prepare(self) -> None:
+        """Import the SDK and the prices, and make the client: a second that the first question needn't pay.
 
-        Whether that was done now: it was before, or there is no key, if not.
+        Any thread may. Without a key there is nothing to prepare. Raises `ClaudeError` when the address is none.
         """
         with self._preparing:
-            if self._client is not None or not _is_key(self._api_key):
-                return False
-            self._client = self._connect()
-            return True
+            if self._client is None and _is_key(self._api_key):
+                cost("", {})  # reads the prices
+                self._client = self._connect()
 
     async def ask(
         self, question: Question, *, call_tool: CallTool, spent: Callable[[Spent], None], reserve: Reserve
@@ -87,8 +86,8 @@ class Claude:
         if not _is_key(self._api_key):
             got = "there is no key for Claude" if not self._api_key else "ANTHROPIC_API_KEY is no key"
             raise ClaudeError(f"{got}; set ANTHROPIC_API_KEY in the environment or .env")
-        if self._client is None and await asyncio.to_thread(self.prepare):
-            self.prepared()
+        if self._client is None:
+            await asyncio.to_thread(self.prepare)
         assert self._client is not None
         return self._client
 
@@ -148,7 +147,9 @@ class Claude:
                 middleware=[guarded],
             )
         except InvalidURL:  # it quotes the address, which may hold a password
-            raise ClaudeError("ANTHROPIC_BASE_URL is no address; write https://…, or leave it out") from None
+            raise ClaudeError(
+                "ANTHROPIC_BASE_URL is no address; write one that begins with https://, or leave it out"
+            ) from None
 
     def explain(self, error: Exception, model: str) -> ClaudeError:
         """What went wrong beneath, in a sentence for the owner."""
@@ -158,7 +159,3 @@ class Claude:
 def _is_key(text: str) -> bool:
     """Whether this can stand in a header: an error about one that can't would quote it."""
     return bool(text) and text.isascii() and text.isprintable() and text == text.strip()
-
-
-def _nothing() -> None:
-    """Nobody minds."""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from runner.cli.project import a_task, me, opened, settings
-from runner.errors import RunError, StoppedError
+from runner.errors import ClaudeError, RunError, StoppedError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -47,17 +47,20 @@ async def _up(known: Settings) -> None:
         for words in _greeting(app):
             board.console.print(words, markup=False, soft_wrap=True)
         _expect(app, board)
-        app.claude.prepared = pass_over
-        pass_over()
+        await settle_in(app)
         with board.live(app.catalog, app.store.clock.now):
             await ended.wait()
         board.console.print("ending: runs under way are cut off and tried again next time")
 
 
-def pass_over() -> None:
-    """Have the collector never look through what is there by now: that would hold up a tap for a tenth of a second."""
+async def settle_in(app: App) -> None:
+    """What would hold up a tap for a tenth of a second later: the import of the SDK, and a look through all of it."""
+    try:
+        await asyncio.to_thread(app.claude.prepare)
+    except ClaudeError as error:
+        app.diagnostics.say("error", str(error), source="claude")
     gc.collect()
-    gc.freeze()
+    gc.freeze()  # the collector never looks through what is there by now
 
 
 def _greeting(app: App) -> list[str]:

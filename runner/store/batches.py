@@ -8,7 +8,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, Row, func, insert, or_, select, update
+from sqlalchemy import Connection, Row, bindparam, func, insert, or_, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from runner.clock import stamp
@@ -42,6 +42,18 @@ class State(StrEnum):
 
 
 LIVE = (State.WANTED, State.ASKING, State.OPEN, State.CANCELING)
+
+# what each turn and start asks is built once: building a query costs more than answering it
+_LIVE = (
+    select(batches, runs.c.status.in_(OPEN).label("is_wanted"))
+    .join(runs, runs.c.id == batches.c.run)
+    .where(batches.c.state.in_(LIVE))
+    .order_by(batches.c.id)
+)
+_WAITED_FOR = select(batches.c.id).where(
+    batches.c.run == runs.c.id, batches.c.state.in_(LIVE), batches.c.until > bindparam("patient")
+)
+_GO_ON = update(runs).where(runs.c.parked.is_not(None), ~_WAITED_FOR.exists()).values(parked=None)
 
 
 def want(
@@ -85,9 +97,7 @@ def newest(connection: Connection, run: str, position: int) -> Row[Any] | None:
 
 def live(connection: Connection) -> list[Row[Any]]:
     """Those that are under way, oldest first, each with whether its run is (`is_wanted`)."""
-    is_wanted = runs.c.status.in_(OPEN).label("is_wanted")
-    query = select(batches, is_wanted).join(runs, runs.c.id == batches.c.run)
-    return list(connection.execute(query.where(batches.c.state.in_(LIVE)).order_by(batches.c.id)))
+    return list(connection.execute(_LIVE))
 
 
 def count_lost(connection: Connection, run: str, position: int) -> int:
@@ -129,12 +139,7 @@ def park(tx: Transaction, run: str) -> bool:
 
 def go_on(tx: Transaction) -> None:
     """Let those parked runs go on that wait for nothing more."""
-    patient = stamp(tx.now - CANCEL)
-    waiting = select(batches.c.id).where(
-        batches.c.run == runs.c.id, batches.c.state.in_(LIVE), batches.c.until > patient
-    )
-    query = update(runs).where(runs.c.parked.is_not(None), ~waiting.exists())
-    tx.connection.execute(query.values(parked=None))
+    tx.connection.execute(_GO_ON, {"patient": stamp(tx.now - CANCEL)})
 
 
 def given(connection: Connection, run: str, asked: str, nth: int) -> Any:

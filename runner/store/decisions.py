@@ -22,6 +22,15 @@ _LESSONS = (
     .order_by(decisions.c.id.desc())
     .limit(bindparam("most"))
 )
+_DECIDED = insert(decisions)
+_LAST = (
+    select(decisions).where(decisions.c.draft == bindparam("draft")).order_by(decisions.c.id.desc()).limit(1)
+)
+_YESES = (
+    select(said_yes.c.by)
+    .where(said_yes.c.draft == bindparam("draft"), said_yes.c.digest == bindparam("digest"))
+    .order_by(said_yes.c.at)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +53,9 @@ def decided(tx: Transaction, held: Held, decision: str, by: str, reason: str = "
         "decision": decision,
         "by": by,
         "reason": reason,
+        "at": stamp(tx.now),
     }
-    tx.connection.execute(insert(decisions).values(at=stamp(tx.now), **row))
+    tx.connection.execute(_DECIDED, row)
 
 
 def endorse(tx: Transaction, held: Held, by: str) -> None:
@@ -58,8 +68,8 @@ def endorse(tx: Transaction, held: Held, by: str) -> None:
 
 def yeses(connection: Connection, held: Held) -> tuple[str, ...]:
     """Who said yes to exactly what the draft holds now, in order."""
-    query = select(said_yes.c.by).where(said_yes.c.draft == held.id, said_yes.c.digest == held.digest)
-    return tuple(connection.execute(query.order_by(said_yes.c.at)).scalars())
+    exactly = {"draft": held.id, "digest": held.digest}
+    return tuple(connection.execute(_YESES, exactly).scalars())
 
 
 def void_yeses(tx: Transaction) -> None:
@@ -75,5 +85,4 @@ def lessons(connection: Connection, task: str, limit: int = 5) -> list[Lesson]:
 
 def last_decision(connection: Connection, draft: str) -> Row[Any] | None:
     """The newest decision on a draft; None when there was none."""
-    query = select(decisions).where(decisions.c.draft == draft).order_by(decisions.c.id.desc())
-    return connection.execute(query.limit(1)).first()
+    return connection.execute(_LAST, {"draft": draft}).first()

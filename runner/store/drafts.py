@@ -37,8 +37,43 @@ _SEEN = (
     "approved",
     "not_before",
 )
+# what is asked often is built once: building a query costs more than answering it
 _GET = select(drafts).where(drafts.c.id == bindparam("draft"))
 _HELD = select(*(drafts.c[name] for name in _SEEN))
+_HELD_BY_ID = _HELD.where(drafts.c.id == bindparam("draft"))
+_NEWEST = (
+    select(revisions.c.content)
+    .where(revisions.c.draft == bindparam("draft"))
+    .order_by(revisions.c.number.desc())
+    .limit(1)
+)
+_NUMBERED = _NEWEST.where(revisions.c.number == bindparam("number"))
+_LAST_DELIVERED = (
+    select(drafts.c.id)
+    .where(drafts.c.task == bindparam("task"), drafts.c.kind == bindparam("kind"))
+    .where(drafts.c.state == State.DELIVERED)
+    .order_by(drafts.c.created.desc())
+    .limit(1)
+)
+_KIND = (
+    select(kinds.c.body)
+    .join(drafts, (drafts.c.kind == kinds.c.name) & (drafts.c.source == kinds.c.source))
+    .where(drafts.c.id == bindparam("draft"))
+)
+_MOVE = update(drafts).where(
+    drafts.c.id == bindparam("draft"),
+    drafts.c.state == bindparam("was"),
+    drafts.c.revision == bindparam("then"),
+)
+_VOID = delete(said_yes).where(said_yes.c.draft == bindparam("draft"))
+_LISTED = (
+    select(drafts)
+    .where(drafts.c.state.in_(bindparam("states", expanding=True)))
+    .order_by(drafts.c.created, drafts.c.run, drafts.c.place)
+    .limit(bindparam("most"))
+)
+_LISTED_OF = _LISTED.where(drafts.c.task == bindparam("task"))
+_ADD, _KEEP, _KNOW = insert(drafts), insert(revisions), upsert(kinds).on_conflict_do_nothing()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +113,7 @@ def add(
         "remind": stamp(tx.now + expires / 2),
         "revisions_left": revisions_left,
     }
-    tx.connection.execute(insert(drafts).values(row))
+    tx.connection.execute(_ADD, row)
     _know(tx, kind)
     _keep(tx, draft, 1, content, origin="run", by=None)
     _tell(tx, "draft.pending", row, content, expires=row["expires"])
@@ -111,12 +146,10 @@ def move(tx: Transaction, held: Held, state: State, **values: Any) -> None:
     assert state in NEXT[held.state], f"{held.state} never becomes {state}"
     if state is State.PENDING:
         values = {"approved": None, "approved_by": None, "not_before": None, **values}
-    guard = (drafts.c.id == held.id, drafts.c.state == held.state, drafts.c.revision == held.revision)
-    if not tx.connection.execute(update(drafts).where(*guard).values(state=state, **values)).rowcount:
+    seen = {"draft": held.id, "was": held.state, "then": held.revision}
+    if not tx.connection.execute(_MOVE, {**seen, "state": state, **values}).rowcount:
         raise GoneError(f"draft {held.id} was decided elsewhere in this moment; look again")
-    tx.connection.execute(
-        delete(said_yes).where(said_yes.c.draft == held.id)
-    )  # whatever moves a draft voids them
+    tx.connection.execute(_VOID, {"draft": held.id})  # whatever moves a draft voids them
 
 
 def approve(tx: Transaction, held: Held, by: str, not_before: datetime | None = None) -> None:
@@ -149,10 +182,10 @@ def get(connection: Connection, draft: str) -> Row[Any]:
 
 def held(connection: Connection, draft: str) -> Held:
     """A draft as the gate sees it; raises `GoneError` when there is none."""
-    found = find(connection, drafts.c.id == draft)
-    if not found:
+    found = connection.execute(_HELD_BY_ID, {"draft": draft}).first()
+    if found is None:
         raise GoneError(f"there is no draft {draft}")
-    return found[0]
+    return _as_held(found)
 
 
 def find(connection: Connection, *which: ColumnElement[bool]) -> list[Held]:
@@ -162,10 +195,8 @@ def find(connection: Connection, *which: ColumnElement[bool]) -> list[Held]:
 
 def content(connection: Connection, draft: str, number: int | None = None) -> bytes:
     """The canonical bytes of a revision; None is the newest."""
-    query = select(revisions.c.content).where(revisions.c.draft == draft).order_by(revisions.c.number.desc())
-    if number is not None:
-        query = query.where(revisions.c.number == number)
-    found: bytes | None = connection.execute(query.limit(1)).scalar()
+    query = _NEWEST if number is None else _NUMBERED
+    found: bytes | None = connection.execute(query, {"draft": draft, "number": number}).scalar()
     if found is None:
         raise GoneError(f"there is no revision {number} of draft {draft}")
     return found
@@ -204,14 +235,8 @@ def listed(
     connection: Connection, states: frozenset[State] = OPEN, task: str | None = None, limit: int = -1
 ) -> list[Row[Any]]:
     """The drafts in those states, oldest first; `limit` -1 is all."""
-    query = (
-        select(drafts)
-        .where(drafts.c.state.in_(states))
-        .order_by(drafts.c.created, drafts.c.run, drafts.c.place)
-    )
-    if task:
-        query = query.where(drafts.c.task == task)
-    return list(connection.execute(query.limit(limit) if limit >= 0 else query))
+    query = _LISTED_OF if task else _LISTED
+    return list(connection.execute(query, {"states": sorted(states), "task": task, "most": limit}))
 
 
 def of_run(connection: Connection, run: str) -> list[Row[Any]]:
@@ -234,19 +259,13 @@ def contents(connection: Connection, found: Sequence[Row[Any]]) -> dict[str, dic
 
 def last_delivered(connection: Connection, task: str, kind: str) -> str | None:
     """The task's newest draft of that kind which was delivered; None when none was."""
-    query = select(drafts.c.id).where(
-        drafts.c.task == task, drafts.c.kind == kind, drafts.c.state == State.DELIVERED
-    )
-    found: str | None = connection.execute(query.order_by(drafts.c.created.desc()).limit(1)).scalar()
+    found: str | None = connection.execute(_LAST_DELIVERED, {"task": task, "kind": kind}).scalar()
     return found
 
 
 def kind_of(connection: Connection, draft: str) -> Kind:
     """The kind of a draft's newest revision, as it was when the revision was made."""
-    query = select(kinds.c.body).join(
-        drafts, (drafts.c.kind == kinds.c.name) & (drafts.c.source == kinds.c.source)
-    )
-    body = connection.execute(query.where(drafts.c.id == draft)).scalar_one()
+    body = connection.execute(_KIND, {"draft": draft}).scalar_one()
     return Kind.model_validate_json(body)
 
 
@@ -274,8 +293,8 @@ def _as_held(row: Row[Any]) -> Held:
 
 
 def _know(tx: Transaction, kind: Kind) -> None:
-    row = upsert(kinds).values(name=kind.name, source=kind.source, body=kind.model_dump_json())
-    tx.connection.execute(row.on_conflict_do_nothing())
+    row = {"name": kind.name, "source": kind.source, "body": kind.model_dump_json()}
+    tx.connection.execute(_KNOW, row)
 
 
 def _keep(tx: Transaction, draft: str, number: int, content: bytes, *, origin: str, by: str | None) -> None:
@@ -286,8 +305,9 @@ def _keep(tx: Transaction, draft: str, number: int, content: bytes, *, origin: s
         "digest": digest(content),
         "origin": origin,
         "by": by,
+        "created": stamp(tx.now),
     }
-    tx.connection.execute(insert(revisions).values(created=stamp(tx.now), **row))
+    tx.connection.execute(_KEEP, row)
 
 
 def _tell(tx: Transaction, event: str, row: Mapping[Any, Any], content: bytes, **details: Any) -> None:

@@ -7,7 +7,7 @@ import secrets
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, Row, bindparam, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, Row, bindparam, case, delete, func, insert, or_, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from runner.clock import stamp
@@ -39,14 +39,37 @@ _FIRST = (
     .limit(1)
 )
 _NEXT = select(func.min(posts.c.not_before)).where(_WAITS, posts.c.not_before > bindparam("now"))
+_SAID = upsert(meta)
+_REMEMBER = _SAID.on_conflict_do_update(index_elements=["name"], set_={"value": _SAID.excluded.value})
+_ADD_CARD, _ADD_POST = insert(cards), insert(posts)
+_CARD = select(cards).where(cards.c.id == bindparam("number"))
+_CARDS = (
+    select(cards).where(cards.c.draft == bindparam("draft"), cards.c.state != "dead").order_by(cards.c.id)
+)
+_CARDS_IN = _CARDS.where(cards.c.chat == bindparam("chat"))
+_SET_CARD = update(cards).where(cards.c.id == bindparam("number")).values(state=bindparam("now_is"))
+_POST = select(posts).where(posts.c.id == bindparam("number"))
+_POSTS = select(posts).where(posts.c.card == bindparam("number")).order_by(posts.c.place)
+_WANT = (
+    update(posts)
+    .where(posts.c.id == bindparam("number"), posts.c.state != "dead")
+    .values(version=posts.c.version + 1)
+)
+_WAKE = (
+    update(posts).where(posts.c.id == bindparam("number"), posts.c.state == "shown").values(state="waiting")
+)
+_NOW_IS = case((posts.c.version > bindparam("sent"), "waiting"), else_="shown")
+_SHOWN = (
+    update(posts)
+    .where(posts.c.id == bindparam("number"))
+    .values(state=case((posts.c.state == "sending", _NOW_IS), else_=posts.c.state))
+)
+_CLAIM = update(posts).where(posts.c.id == bindparam("number"), _WAITS).values(state="sending")
 
 
 def remember(tx: Transaction, name: str, value: str) -> None:
     """Keep a word about the phone itself."""
-    row = upsert(meta).values(name=f"telegram.{name}", value=value)
-    tx.connection.execute(
-        row.on_conflict_do_update(index_elements=["name"], set_={"value": row.excluded.value})
-    )
+    tx.connection.execute(_REMEMBER, {"name": f"telegram.{name}", "value": value})
 
 
 def remembered(connection: Connection, name: str) -> str:
@@ -90,20 +113,20 @@ def begin_anew(tx: Transaction) -> None:
 def add_card(tx: Transaction, draft: str, digest: str, chat: int, tries: int) -> int:
     """A new card, on its way; its number."""
     row = {"draft": draft, "digest": digest, "chat": chat, "tries": tries}
-    done = tx.connection.execute(insert(cards).values(state="sending", created=stamp(tx.now), **row))
+    done = tx.connection.execute(_ADD_CARD, {"state": "sending", "created": stamp(tx.now), **row})
     assert done.inserted_primary_key is not None
     return int(done.inserted_primary_key[0])
 
 
 def card(connection: Connection, number: int) -> Row[Any]:
     """A card's row."""
-    return connection.execute(select(cards).where(cards.c.id == number)).one()
+    return connection.execute(_CARD, {"number": number}).one()
 
 
 def cards_of(connection: Connection, draft: str, chat: int | None = None) -> list[Row[Any]]:
     """The cards of a draft that are not dead, oldest first; `chat` None is in every chat."""
-    query = select(cards).where(cards.c.draft == draft, cards.c.state != "dead").order_by(cards.c.id)
-    return list(connection.execute(query if chat is None else query.where(cards.c.chat == chat)))
+    query = _CARDS if chat is None else _CARDS_IN
+    return list(connection.execute(query, {"draft": draft, "chat": chat}))
 
 
 def living(connection: Connection) -> list[str]:
@@ -113,7 +136,7 @@ def living(connection: Connection) -> list[str]:
 
 def set_card(tx: Transaction, number: int, state: str) -> None:
     """Change a card's state."""
-    tx.connection.execute(update(cards).where(cards.c.id == number).values(state=state))
+    tx.connection.execute(_SET_CARD, {"number": number, "now_is": state})
 
 
 def add_post(
@@ -129,12 +152,20 @@ def add_post(
     not_before: datetime | None = None,
 ) -> int:
     """A message that is to be sent, at once or not before an instant; its number."""
-    row = {"chat": chat, "topic": topic, "rank": rank, "card": card, "place": place, "file": file}
-    hour = stamp(not_before) if not_before else None
-    query = insert(posts).values(
-        wanted=json.dumps(wanted), version=1, state="waiting", not_before=hour, created=stamp(tx.now), **row
-    )
-    done = tx.connection.execute(query)
+    row = {
+        "chat": chat,
+        "topic": topic,
+        "rank": rank,
+        "card": card,
+        "place": place,
+        "file": file,
+        "wanted": json.dumps(wanted),
+        "version": 1,
+        "state": "waiting",
+        "not_before": stamp(not_before) if not_before else None,
+        "created": stamp(tx.now),
+    }
+    done = tx.connection.execute(_ADD_POST, row)
     assert done.inserted_primary_key is not None
     return int(done.inserted_primary_key[0])
 
@@ -145,22 +176,19 @@ def want(tx: Transaction, post: Row[Any], **changes: Any) -> None:
     if all(wanted.get(name) == value for name, value in changes.items()):
         return
     rank = LAST if post.rank == LAST else FIRST
-    values = {"wanted": json.dumps({**wanted, **changes}), "version": posts.c.version + 1, "rank": rank}
-    query = update(posts).where(posts.c.id == post.id, posts.c.state != "dead")
-    tx.connection.execute(query.values(**values))
-    tx.connection.execute(
-        update(posts).where(posts.c.id == post.id, posts.c.state == "shown").values(state="waiting")
-    )
+    values = {"wanted": json.dumps({**wanted, **changes}), "rank": rank}
+    tx.connection.execute(_WANT, {"number": post.id, **values})
+    tx.connection.execute(_WAKE, {"number": post.id})
 
 
 def post(connection: Connection, number: int) -> Row[Any]:
     """A message's row."""
-    return connection.execute(select(posts).where(posts.c.id == number)).one()
+    return connection.execute(_POST, {"number": number}).one()
 
 
 def posts_of(connection: Connection, number: int) -> list[Row[Any]]:
     """The messages of a card, in their order."""
-    return list(connection.execute(select(posts).where(posts.c.card == number).order_by(posts.c.place)))
+    return list(connection.execute(_POSTS, {"number": number}))
 
 
 def said(connection: Connection, chat: int, message: int) -> Row[Any] | None:
@@ -205,20 +233,14 @@ def count_waiting(connection: Connection) -> int:
 
 def claim_post(tx: Transaction, number: int) -> Row[Any] | None:
     """Take a message to send it; None when somebody was faster, or it is no longer wanted."""
-    query = update(posts).where(posts.c.id == number, posts.c.state == "waiting").values(state="sending")
-    return post(tx.connection, number) if tx.connection.execute(query).rowcount else None
+    is_claimed = tx.connection.execute(_CLAIM, {"number": number}).rowcount
+    return post(tx.connection, number) if is_claimed else None
 
 
 def shown(tx: Transaction, sent: Row[Any], message: int, returned: Mapping[str, Any]) -> None:
     """Telegram accepted what the row says; if more is wanted since, it waits again."""
     values = {"message": message, "returned": json.dumps(returned)}
-    tx.connection.execute(update(posts).where(posts.c.id == sent.id).values(**values))
-    for guard, state in (
-        (posts.c.version == sent.version, "shown"),
-        (posts.c.version > sent.version, "waiting"),
-    ):
-        query = update(posts).where(posts.c.id == sent.id, posts.c.state == "sending", guard)
-        tx.connection.execute(query.values(state=state))
+    tx.connection.execute(_SHOWN, {"number": sent.id, "sent": sent.version, **values})
 
 
 def put_back(tx: Transaction, number: int) -> None:

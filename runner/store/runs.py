@@ -31,6 +31,20 @@ _QUEUED = (
     .where(runs.c.status == "queued")
     .order_by(runs.c.created, runs.c.id)
 )
+_ADD = upsert(runs).on_conflict_do_nothing(index_elements=["task", "slot"])
+_OPEN = (
+    select(runs.c.id)
+    .where(runs.c.task == bindparam("task"), runs.c.status.in_(OPEN), runs.c.revises.is_(None))
+    .limit(1)
+)
+_MOVE = update(runs).where(runs.c.id == bindparam("run"), runs.c.status == bindparam("was"))
+_RUNNING = select(runs).where(runs.c.status == "running")
+_MODELS = (
+    select(spending.c.model)
+    .where(spending.c.run == bindparam("run"))
+    .group_by(spending.c.model)
+    .order_by(func.min(spending.c.id))
+)
 _SUMS = (spending.c.cost_nano_usd, spending.c.input_tokens, spending.c.output_tokens)
 _BILL = select(*(func.coalesce(func.sum(column), 0) for column in _SUMS)).where(
     spending.c.run == bindparam("run")
@@ -61,8 +75,8 @@ def add(
     """Queue a run, at once or not before an instant; False when its slot has started one already."""
     row = {"id": run, "task": task, "slot": slot, "revises": revises, "feedback": feedback}
     hour = stamp(not_before) if not_before else None
-    query = upsert(runs).values(status="queued", created=stamp(tx.now), not_before=hour, **row)
-    return bool(tx.connection.execute(query.on_conflict_do_nothing(index_elements=["task", "slot"])).rowcount)
+    row |= {"status": "queued", "created": stamp(tx.now), "not_before": hour}
+    return bool(tx.connection.execute(_ADD, row).rowcount)
 
 
 def begin(tx: Transaction, run: str, inputs: dict[str, Any]) -> Row[Any] | None:
@@ -131,8 +145,7 @@ def finish(
 
 
 def _move(tx: Transaction, run: str, was: str, values: dict[str, Any]) -> bool:
-    guard = (runs.c.id == run, runs.c.status == was)
-    return bool(tx.connection.execute(update(runs).where(*guard).values(values)).rowcount)
+    return bool(tx.connection.execute(_MOVE, {"run": run, "was": was, **values}).rowcount)
 
 
 def get(connection: Connection, run: str) -> Row[Any]:
@@ -158,13 +171,12 @@ def queued(connection: Connection) -> list[Row[Any]]:
 
 def running(connection: Connection) -> list[Row[Any]]:
     """The runs under way, by the store's account."""
-    return list(connection.execute(select(runs).where(runs.c.status == "running")))
+    return list(connection.execute(_RUNNING))
 
 
 def is_open(connection: Connection, task: str) -> bool:
     """Whether a run of the task waits or is under way; one that revises a draft doesn't count."""
-    query = select(runs.c.id).where(runs.c.task == task, runs.c.status.in_(OPEN), runs.c.revises.is_(None))
-    return connection.execute(query.limit(1)).first() is not None
+    return connection.execute(_OPEN, {"task": task}).first() is not None
 
 
 def recent(connection: Connection, task: str | None = None, limit: int = 20) -> list[Row[Any]]:
@@ -261,10 +273,7 @@ def bill(connection: Connection, run: str) -> tuple[Decimal, int, int]:
 
 def models(connection: Connection, run: str) -> list[str]:
     """The models that a run asked, in the order of first asking."""
-    query = select(spending.c.model).where(spending.c.run == run)
-    return list(
-        connection.execute(query.group_by(spending.c.model).order_by(func.min(spending.c.id))).scalars()
-    )
+    return list(connection.execute(_MODELS, {"run": run}).scalars())
 
 
 def costs(connection: Connection, since: datetime, *, by_day: bool = False) -> list[Row[Any]]:

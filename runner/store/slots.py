@@ -23,6 +23,23 @@ _RAN = (
     .where(slots.c.instant.between(bindparam("first"), bindparam("last")))
     .order_by(slots.c.instant)
 )
+_ROW = upsert(slots)
+_CHANGED = {name: _ROW.excluded[name] for name in ("since", "count", "outcome", "run", "recorded")}
+_RECORD = _ROW.on_conflict_do_update(
+    index_elements=["task", "instant"], set_=_CHANGED, where=slots.c.outcome != "run"
+)
+_ADVANCE = (
+    update(tasks)
+    .where(tasks.c.name == bindparam("task"), tasks.c.cursor == bindparam("was"))
+    .values(cursor=bindparam("to"))
+)
+_TASK = upsert(tasks)
+_SCHEDULE = _TASK.on_conflict_do_update(
+    index_elements=["name"], set_={"cursor": _TASK.excluded.cursor}, where=tasks.c.cursor.is_(None)
+)
+_SCHEDULED = select(tasks.c.name, tasks.c.cursor).where(
+    tasks.c.cursor.is_not(None), tasks.c.name.in_(bindparam("names", expanding=True))
+)
 _PAUSED = select(tasks.c.name, tasks.c.paused).where(tasks.c.paused.is_not(None))
 
 
@@ -39,13 +56,8 @@ def cursor(connection: Connection, task: str) -> datetime | None:
 
 def schedule(tx: Transaction, names: Iterable[str]) -> None:
     """Account for the slots of these tasks from now on, where that has not begun."""
-    for name in names:
-        row = upsert(tasks).values(name=name, cursor=stamp(tx.now))
-        tx.connection.execute(
-            row.on_conflict_do_update(
-                index_elements=["name"], set_={"cursor": row.excluded.cursor}, where=tasks.c.cursor.is_(None)
-            )
-        )
+    if rows := [{"name": name, "cursor": stamp(tx.now)} for name in names]:
+        tx.connection.execute(_SCHEDULE, rows)
 
 
 def unschedule(tx: Transaction, names: Iterable[str]) -> None:
@@ -55,14 +67,14 @@ def unschedule(tx: Transaction, names: Iterable[str]) -> None:
 
 def scheduled(connection: Connection, names: Collection[str]) -> dict[str, datetime]:
     """How far the slots of each of these tasks are accounted for; those that are not scheduled are left out."""
-    found = select(tasks.c.name, tasks.c.cursor).where(tasks.c.cursor.is_not(None), tasks.c.name.in_(names))
-    return {row.name: parse(row.cursor) for row in connection.execute(found)}
+    found = connection.execute(_SCHEDULED, {"names": list(names)})
+    return {row.name: parse(row.cursor) for row in found}
 
 
 def advance(tx: Transaction, task: str, was: datetime, to: datetime) -> bool:
     """Move a task's cursor; False when another moved it first."""
-    guard = (tasks.c.name == task, tasks.c.cursor == stamp(was))
-    return bool(tx.connection.execute(update(tasks).where(*guard).values(cursor=stamp(to))).rowcount)
+    step = {"task": task, "was": stamp(was), "to": stamp(to)}
+    return bool(tx.connection.execute(_ADVANCE, step).rowcount)
 
 
 def record(
@@ -76,20 +88,16 @@ def record(
     count: int = 1,
 ) -> None:
     """Put a slot's outcome on record, or that of a group of slots from `since` to `instant`."""
-    row = upsert(slots).values(
-        task=task,
-        instant=stamp(instant),
-        since=stamp(since or instant),
-        count=count,
-        outcome=outcome,
-        run=run,
-        recorded=stamp(tx.now),
-    )
-    changed = {name: row.excluded[name] for name in ("since", "count", "outcome", "run", "recorded")}
-    same = ["task", "instant"]
-    tx.connection.execute(
-        row.on_conflict_do_update(index_elements=same, set_=changed, where=slots.c.outcome != "run")
-    )
+    row = {
+        "task": task,
+        "instant": stamp(instant),
+        "since": stamp(since or instant),
+        "count": count,
+        "outcome": outcome,
+        "run": run,
+        "recorded": stamp(tx.now),
+    }
+    tx.connection.execute(_RECORD, row)
 
 
 def take_back(tx: Transaction, task: str, after: datetime) -> list[Row[Any]]:

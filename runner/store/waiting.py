@@ -36,13 +36,21 @@ _HOURS = select(
     ),
     select(func.min(drafts.c.remind)).where(drafts.c.state == State.PENDING).scalar_subquery(),
 )
+_COUNT = (
+    select(func.count())
+    .select_from(drafts)
+    .where(drafts.c.task == bindparam("task"), drafts.c.state.in_(ASKING))
+)
+_NAMED = select(drafts.c.kind, drafts.c.source).where(drafts.c.state.in_(WAITING)).distinct().subquery()
+_KINDS = select(kinds.c.body).join(
+    _NAMED, (_NAMED.c.kind == kinds.c.name) & (_NAMED.c.source == kinds.c.source)
+)
 LAST_CALL = 0.9  #: of a draft's life, at which its owner is reminded for the second and last time
 
 
 def count(connection: Connection, task: str) -> int:
     """How many of the task's drafts wait for their owner."""
-    query = select(func.count()).select_from(drafts).where(drafts.c.task == task, drafts.c.state.in_(ASKING))
-    return connection.execute(query).scalar_one()
+    return connection.execute(_COUNT, {"task": task}).scalar_one()
 
 
 def due(connection: Connection, now: datetime) -> list[str]:
@@ -66,11 +74,7 @@ def next_hour(connection: Connection, now: datetime) -> datetime | None:
 
 def kinds_of(connection: Connection) -> list[Kind]:
     """The kinds, each as its code was, of the drafts that wait for a yes or for their delivery."""
-    named = select(drafts.c.kind, drafts.c.source).where(drafts.c.state.in_(WAITING)).distinct().subquery()
-    query = select(kinds.c.body).join(
-        named, (named.c.kind == kinds.c.name) & (named.c.source == kinds.c.source)
-    )
-    return [Kind.model_validate_json(body) for body in connection.execute(query).scalars()]
+    return [Kind.model_validate_json(body) for body in connection.execute(_KINDS).scalars()]
 
 
 def of_kind(connection: Connection, kind: Kind) -> list[str]:
