@@ -37,7 +37,7 @@ LINE_MAX = 8 << 20  #: bytes of a message from a child
 MESSAGES_MAX = 20_000  #: messages from a child
 OUTPUT_MAX = 64 << 10  #: bytes of a child's stdout and stderr that are kept
 SEND_BUFFER = 1 << 20  #: bytes of orders to the zygote that may be under way
-START_S = 20.0  #: how long the zygote may take to be ready
+START_S = 60.0  #: how long the zygote may take to be ready
 DYING_S = 0.1  #: how long the end of one child may go untold because others of the same kill have not ended
 
 
@@ -165,11 +165,9 @@ class Children:
         if self._control is None:
             self.start()
         assert self._ready is not None
-        async with asyncio.timeout(
-            START_S
-        ):  # wait_for would swallow a cancellation that comes with the result
-            await asyncio.shield(self._ready)
-        assert self._control is not None
+        await _until_ready(self._ready)
+        if self._control is None:
+            raise ChildLostError
         ours, theirs = socket.socketpair()
         output, print_end = os.pipe()
         child = Child(next(self._numbers), ours, output, self.veil)
@@ -274,6 +272,8 @@ class Children:
         self._tell_ends()
         for child in gone:
             child.end.set_result("the end of the zygote")
+        if self._ready is not None and not self._ready.done():
+            self._ready.cancel()
         unborn, self._forking = list(self._forking.values()), {}
         for child in unborn:
             if not child.forked.done():
@@ -339,6 +339,16 @@ def bare(words: Sequence[str], kept: int) -> subprocess.Popen[bytes]:
 def _kill(child: Child) -> None:
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(child.pid, signal.SIGKILL)
+
+
+async def _until_ready(ready: asyncio.Future[None]) -> None:
+    if not ready.done():
+        await asyncio.wait([ready], timeout=START_S)  # swallows no cancellation that comes with the result
+    if ready.cancelled():
+        raise ChildLostError
+    if not ready.done():
+        slow = f"was not ready within {START_S:g} s: this machine is too slow or too busy"
+        raise ChildLostError(f"the process that tasks come from {slow}")
 
 
 async def _read_output(child: Child, hear: Callable[[str], None]) -> None:

@@ -74,7 +74,10 @@ class RunError(RunnerError):
 
 
 class ChildLostError(RunError):
-    """The process that children are forked from ended, and they with it."""
+    """The process that children are forked from ended, and they with it; or it never came to be ready."""
+
+    def __init__(self, message: str = "the process that tasks come from ended") -> None:
+        super().__init__(message)
 
 
 class ClaudeError(RunError):

@@ -48,9 +48,12 @@ async def tried(children: Children, home: Path) -> list[Tried]:
             "pid": os.getpid(),
         }
         said: list[str] = []
-        async with children.fork(said.append) as child, asyncio.timeout(WITHIN_S):
-            await child.send(order)
-            report = await child.receive()
+        try:
+            async with children.fork(said.append) as child, asyncio.timeout(WITHIN_S):
+                await child.send(order)
+                report = await child.receive()
+        except TimeoutError:
+            raise RunError(f"the child that tries the seal took longer than {WITHIN_S:g} s") from None
     if report is None or report.get("op") != "probed":
         raise RunError("; ".join(["the child that tries the seal ended without a word", *said[-1:]]))
     return [Tried(way, refusal) for way, refusal in report["tried"]]

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from runner import children as room
 from runner import seal
 from runner.children import Children
 from runner.errors import ChildLostError, StoppedError
@@ -246,10 +247,34 @@ async def test_a_zygote_that_is_gone_is_told_in_words_by_the_next_fork(tmp_path:
         async with kept.fork(unheard):
             pass
         end_zygote(kept)
-        with pytest.raises(ChildLostError):
+        with pytest.raises(ChildLostError, match="the process that tasks come from ended"):
             async with kept.fork(unheard):
                 pass
         await asyncio.to_thread(time.monotonic)  # the loop hears of its end meanwhile
+        async with kept.fork(unheard) as child:  # from another zygote
+            assert child.pid
+
+
+async def test_a_zygote_that_is_not_ready_in_time_is_told_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(room, "START_S", 0.0)
+    async with children() as kept:
+        with pytest.raises(
+            ChildLostError, match="was not ready within 0 s: this machine is too slow or too busy"
+        ):
+            async with kept.fork(unheard):
+                pass
+        monkeypatch.undo()
+        async with kept.fork(unheard) as child:  # it is waited for again
+            assert child.pid
+
+
+async def test_a_zygote_that_ends_before_it_is_ready_keeps_nobody_waiting() -> None:
+    async with children() as kept, asyncio.timeout(30):
+        kept.start()
+        end_zygote(kept)
+        with pytest.raises(ChildLostError):
+            async with kept.fork(unheard):
+                pass
         async with kept.fork(unheard) as child:  # from another zygote
             assert child.pid
 
