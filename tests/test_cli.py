@@ -521,3 +521,8 @@ def test_the_tour_walks_the_whole_way_by_itself(tmp_path: Path) -> None:
     told = runner(tmp_path, "demo", "--tour")
     for words in ("dead", "verified", "holds the key", "1 call was paid", "system prompt"):
         assert words in told
+
+
+def test_an_error_that_has_no_words_is_told_by_its_name() -> None:
+    assert commands._told(TimeoutError()) == "the system: TimeoutError"
+    assert commands._told(FileNotFoundError(2, "No such file", "a.py")) == "a.py: No such file"

@@ -114,7 +114,7 @@ def _told(error: Exception) -> str:
         case click.exceptions.Abort():
             return "broken off; nothing more was done"
         case OSError():
-            return f"{error.filename or 'the system'}: {error.strerror or error}"
+            return f"{error.filename or 'the system'}: {error.strerror or str(error) or type(error).__name__}"
         case UnicodeError():
             return f"something that was typed or read is no UTF-8 text: {error}"
         case OverflowError() | ValueError():
