@@ -194,7 +194,9 @@ class Children:
         try:
             self._control.send({"op": op, **about}, descriptors)
         except OSError as error:
-            raise ChildLostError from error
+            raise ChildLostError(
+                f"the process that tasks come from can't be told: {error.strerror}"
+            ) from error
 
     def _hear(self) -> None:
         assert self._control is not None
@@ -272,12 +274,16 @@ class Children:
         self._tell_ends()
         for child in gone:
             child.end.set_result("the end of the zygote")
-        if self._ready is not None and not self._ready.done():
-            self._ready.cancel()
+        self._leave_waiting_nobody()
         unborn, self._forking = list(self._forking.values()), {}
         for child in unborn:
             if not child.forked.done():
                 child.forked.set_exception(ChildLostError())
+
+    def _leave_waiting_nobody(self) -> None:
+        """It will not be ready any more."""
+        if self._ready is not None and not self._ready.done():
+            self._ready.cancel()
 
     def kill_all(self, *, and_spared: bool = False) -> int:
         """Kill every child with its group, from any thread; how many. Those spared live unless `and_spared`."""
@@ -314,6 +320,7 @@ class Children:
             asyncio.get_running_loop().remove_reader(self._control)
             self._control.close()
             self._control = None
+        self._leave_waiting_nobody()
         if self._process is not None:
             self._process.kill()
             self._process.wait()

@@ -247,7 +247,9 @@ async def test_a_zygote_that_is_gone_is_told_in_words_by_the_next_fork(tmp_path:
         async with kept.fork(unheard):
             pass
         end_zygote(kept)
-        with pytest.raises(ChildLostError, match="the process that tasks come from ended"):
+        with pytest.raises(
+            ChildLostError, match="the process that tasks come from can't be told: Broken pipe"
+        ):
             async with kept.fork(unheard):
                 pass
         await asyncio.to_thread(time.monotonic)  # the loop hears of its end meanwhile
@@ -277,6 +279,19 @@ async def test_a_zygote_that_ends_before_it_is_ready_keeps_nobody_waiting() -> N
                 pass
         async with kept.fork(unheard) as child:  # from another zygote
             assert child.pid
+
+
+async def test_who_waits_for_a_zygote_hears_of_its_end_when_all_is_closed() -> None:
+    kept = Children()
+    kept.start()
+    assert kept._process is not None
+    kept._process.send_signal(signal.SIGSTOP)
+    fork = asyncio.create_task(anext(kept.fork(unheard).gen))
+    await asyncio.sleep(0)
+    await kept.close()
+    async with asyncio.timeout(30):
+        with pytest.raises(ChildLostError, match="the process that tasks come from ended"):
+            await fork
 
 
 async def test_a_zygote_that_goes_right_after_its_last_word_leaves_nobody_waiting(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import subprocess
 import sys
@@ -323,6 +324,29 @@ async def test_a_cancelled_call_ends_at_once(bench: Bench, step: Any) -> None:
     assert time.perf_counter() - began < 0.05
     assert bench.held == 0
     assert [bill.is_lower_bound for bill in bench.bills] == [True]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("SSL_CERT_FILE", "/nowhere/ca.pem"),
+        ("ALL_PROXY", "socks5://ana:secret@127.0.0.1:1080"),
+        ("HTTPS_PROXY", "ftp://ana:secret@127.0.0.1"),
+        ("HTTP_PROXY", "http://ana:secret@host:port"),
+    ],
+)
+def test_an_environment_that_the_sdk_cannot_use_is_told_by_name(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    claude = Claude(KEY, base_url=None, concurrency=1, guard=lambda: None)
+    with pytest.raises(
+        ClaudeError, match=f"look at the proxies and certificates of the environment: .*{name}"
+    ) as told:
+        claude.prepare()
+    assert "secret" not in str(told.value)
+    del told
+    gc.collect()  # what is let go does not complain
 
 
 async def test_a_cancelled_stream_is_hung_up(bench: Bench) -> None:

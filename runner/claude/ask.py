@@ -1,6 +1,7 @@
 """Asking Claude: one question, its turns and its tools, to a whole answer or a clear error."""
 
 import asyncio
+import os
 import threading
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager
@@ -24,6 +25,8 @@ Reserve = Callable[[str, dict[str, Any]], AbstractContextManager[None]]
 _MOST_TURNS = 25
 _RETRIES = 2  #: of one HTTP exchange, by the SDK
 _CONNECT_S = 10.0
+#: what the SDK heeds of the environment
+_ENVIRONMENT = ("ALL_PROXY", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR")
 
 
 class Claude:
@@ -131,29 +134,40 @@ class Claude:
                 return message
 
     def _connect(self) -> "AsyncAnthropic":
+        try:
+            return self._made()
+        except Exception as error:  # noqa: BLE001 - what it says may quote an address, which may hold a password
+            raise ClaudeError(_amiss(type(error).__name__, has_address=self._base_url is not None)) from None
+
+    def _made(self) -> "AsyncAnthropic":
         from anthropic import AsyncAnthropic, Timeout  # noqa: PLC0415 - a second, paid once
-        from httpx2 import InvalidURL  # noqa: PLC0415 - comes with it
+        from httpx2 import AsyncClient  # noqa: PLC0415 - comes with it
 
         async def guarded(request: Any, call_next: Callable[[Any], Awaitable[Any]]) -> Any:
             self._guard()
             return await call_next(request)
 
-        try:
-            return AsyncAnthropic(
-                api_key=self._api_key,
-                base_url=self._base_url,
-                max_retries=_RETRIES,
-                timeout=Timeout(self._stall_s, connect=_CONNECT_S),
-                middleware=[guarded],
-            )
-        except InvalidURL:  # it quotes the address, which may hold a password
-            raise ClaudeError(
-                "ANTHROPIC_BASE_URL is no address; write one that begins with https://, or leave it out"
-            ) from None
+        AsyncClient()  # fails as the SDK's own would, which complains with a traceback when it is let go half made
+        return AsyncAnthropic(
+            api_key=self._api_key,
+            base_url=self._base_url,
+            max_retries=_RETRIES,
+            timeout=Timeout(self._stall_s, connect=_CONNECT_S),
+            middleware=[guarded],
+        )
 
     def explain(self, error: Exception, model: str) -> ClaudeError:
         """What went wrong beneath, in a sentence for the owner."""
         return explain(error, model=model, stall_s=self._stall_s, veil=self._veil)
+
+
+def _amiss(error: str, *, has_address: bool) -> str:
+    """Why the client could not be made, by the name of the error."""
+    if error == "InvalidURL" and has_address:
+        return "ANTHROPIC_BASE_URL is no address; write one that begins with https://, or leave it out"
+    named = [name for each in _ENVIRONMENT for name in (each, each.lower()) if os.environ.get(name)]
+    where = ", ".join(named) or "none is set"
+    return f"Claude's SDK could not be set up ({error}); look at the proxies and certificates of the environment: {where}"
 
 
 def _is_key(text: str) -> bool:
