@@ -193,6 +193,8 @@ class Children:
         assert self._control is not None
         try:
             self._control.send({"op": op, **about}, descriptors)
+        except ConnectionError as error:
+            raise ChildLostError from error
         except OSError as error:
             raise ChildLostError(
                 f"the process that tasks come from can't be told: {error.strerror}"

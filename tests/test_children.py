@@ -247,9 +247,7 @@ async def test_a_zygote_that_is_gone_is_told_in_words_by_the_next_fork(tmp_path:
         async with kept.fork(unheard):
             pass
         end_zygote(kept)
-        with pytest.raises(
-            ChildLostError, match="the process that tasks come from can't be told: Broken pipe"
-        ):
+        with pytest.raises(ChildLostError, match="the process that tasks come from ended"):
             async with kept.fork(unheard):
                 pass
         await asyncio.to_thread(time.monotonic)  # the loop hears of its end meanwhile
