@@ -16,7 +16,7 @@ from runner.errors import GoneError, StoppedError, StoreError
 from runner.gate import State
 from runner.review.desk import Desk
 from runner.stop import Stop
-from runner.store import decisions, drafts, money, runs, slots, stops, waiting
+from runner.store import decisions, deliveries, drafts, money, runs, slots, stops, waiting
 from runner.store.drafts import Origin
 from runner.store.schema import meta
 from runner.store.store import Store, Transaction, new_id
@@ -43,6 +43,28 @@ def approve(store: Store, draft: str, **values: Any) -> None:
     with store.change() as tx:
         held = drafts.held(tx.connection, draft)
         drafts.move(tx, held, State.APPROVED, approved=held.digest, approved_by="ana", **values)
+
+
+def test_promise_2_an_attempt_that_arrived_keeps_its_outcome(store: Store) -> None:
+    with store.change() as tx:
+        held = drafts.held(tx.connection, put(tx))
+        number = deliveries.begin(tx, held, "key")
+        deliveries.end(tx, number, "uncertain")
+        deliveries.end(tx, number, "delivered", {"id": "1"})
+        deliveries.end(tx, number, "uncertain")
+        last = deliveries.last(tx.connection, held.id)
+    assert last is not None
+    assert (last.outcome, json.loads(last.receipt)) == ("delivered", {"id": "1"})
+
+
+def test_whatever_moves_a_draft_voids_the_yes_that_waits_for_another_persons(store: Store) -> None:
+    with store.change() as tx:
+        draft = put(tx)
+        decisions.endorse(tx, drafts.held(tx.connection, draft), "ana")
+    approve(store, draft)
+    with store.change() as tx:
+        drafts.move(tx, drafts.held(tx.connection, draft), State.PENDING)  # taken back: two must say yes anew
+        assert decisions.yeses(tx.connection, drafts.held(tx.connection, draft)) == ()
 
 
 def test_what_reads_can_change_nothing(store: Store) -> None:
