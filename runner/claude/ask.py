@@ -60,7 +60,8 @@ class Claude:
     def prepare(self) -> None:
         """Import the SDK and the prices, and make the client: a second that the first question needn't pay.
 
-        Any thread may. Without a key there is nothing to prepare. Raises `ClaudeError` when the address is none.
+        Any thread may. Without a key there is nothing to prepare. Raises `ClaudeError` when the address, or what the
+        environment says of proxies and certificates, can't be used.
         """
         with self._preparing:
             if self._client is None and _is_key(self._api_key):
@@ -147,7 +148,8 @@ class Claude:
             self._guard()
             return await call_next(request)
 
-        AsyncClient()  # fails as the SDK's own would, which complains with a traceback when it is let go half made
+        if _named():
+            AsyncClient()  # fails as the SDK's own would, which complains with a traceback when let go half made
         return AsyncAnthropic(
             api_key=self._api_key,
             base_url=self._base_url,
@@ -165,9 +167,13 @@ def _amiss(error: str, *, has_address: bool) -> str:
     """Why the client could not be made, by the name of the error."""
     if error == "InvalidURL" and has_address:
         return "ANTHROPIC_BASE_URL is no address; write one that begins with https://, or leave it out"
-    named = [name for each in _ENVIRONMENT for name in (each, each.lower()) if os.environ.get(name)]
-    where = ", ".join(named) or "none is set"
+    where = ", ".join(_named()) or "none is set"
     return f"Claude's SDK could not be set up ({error}); look at the proxies and certificates of the environment: {where}"
+
+
+def _named() -> list[str]:
+    """What the environment says of proxies and certificates, by name."""
+    return [name for each in _ENVIRONMENT for name in (each, each.lower()) if os.environ.get(name)]
 
 
 def _is_key(text: str) -> bool:

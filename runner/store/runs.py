@@ -73,9 +73,16 @@ def add(
     not_before: datetime | None = None,
 ) -> bool:
     """Queue a run, at once or not before an instant; False when its slot has started one already."""
-    row = {"id": run, "task": task, "slot": slot, "revises": revises, "feedback": feedback}
-    hour = stamp(not_before) if not_before else None
-    row |= {"status": "queued", "created": stamp(tx.now), "not_before": hour}
+    row = {
+        "id": run,
+        "task": task,
+        "slot": slot,
+        "revises": revises,
+        "feedback": feedback,
+        "status": "queued",
+        "created": stamp(tx.now),
+        "not_before": stamp(not_before) if not_before else None,
+    }
     return bool(tx.connection.execute(_ADD, row).rowcount)
 
 
