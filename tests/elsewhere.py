@@ -1,6 +1,7 @@
 """Another system than Linux, as far as Linux can pretend: without what it alone has, and under another name.
 
-It is no Mac. But what fails here fails there.
+It is no Mac. But what fails here fails there. Where it is asked for, there is a stand-in for macOS's sandbox: it reads the
+same profiles, and has Linux close what they do not allow.
 """
 
 from __future__ import annotations
@@ -9,7 +10,9 @@ import asyncio
 import ctypes
 import json
 import os
+import re
 import resource
+import runpy
 import select
 import signal
 import socket
@@ -60,11 +63,62 @@ class OtherLibrary(ctypes.CDLL):
         return super().__getattr__(name)
 
 
-def be() -> None:
-    """Be there from now on; what is imported afterwards finds nothing else."""
+class MacLibrary(OtherLibrary):
+    """One that knows a sandbox beside."""
+
+    closes_calls = True
+
+    def sandbox_init(self, profile: bytes, flags: ctypes.c_uint64, _why: Any) -> int:
+        """Close what the profile does not allow, by Linux's own means."""
+        from runner.worker.sealing import kernel, landlock, seccomp
+
+        called = (kernel, seccomp)
+        allowed = rules(profile.decode())
+        writes = allowed["file-write*"]
+        reads = [path for path in allowed["file-read*"] if path not in writes]
+        is_open = "network*" in allowed
+        assert not flags.value
+        assert is_open == ("process-fork" in allowed)
+        for module in called:
+            vars(module)["libc"] = Library(None, use_errno=True)
+        landlock.restrict(reads, writes, is_open=is_open)
+        if self.closes_calls:
+            seccomp.restrict(is_open=is_open, covers_truncate=True)
+        for module in called:
+            vars(module)["libc"] = self
+        return 0
+
+
+class LeakyLibrary(MacLibrary):
+    """One whose sandbox closes the files alone."""
+
+    closes_calls = False
+
+
+Library = ctypes.CDLL
+SANDBOX, LEAK, NONE = "sandbox", "leak", "none"
+LIBRARIES = {SANDBOX: MacLibrary, LEAK: LeakyLibrary, NONE: OtherLibrary}
+
+
+def rules(profile: str) -> dict[str, list[str]]:
+    """The places that each operation is allowed in, none for one without a filter by path; asserts that all is well-formed."""
+    first, second, *rest = profile.splitlines()
+    assert (first, second) == ("(version 1)", "(deny default)")
+    found: dict[str, list[str]] = {}
+    for line in rest:
+        rule = re.fullmatch(r"\(allow ([^()]+?)((?: \(\w+ (?:\"(?:[^\"\\]|\\.)*\"|[\w-]+)\))*)\)", line)
+        assert rule, line
+        places = re.findall(r'\(subpath "((?:[^"\\]|\\.)*)"\)', rule[2])
+        for operation in rule[1].split():
+            found.setdefault(operation, []).extend(re.sub(r"\\(.)", r"\1", each) for each in places)
+    return found
+
+
+def be(which: str) -> None:
+    """Be there from now on, with that library; what is imported afterwards finds nothing else."""
     sysconfig.get_config_vars()  # kept in a file that bears the system's name
     sys.platform = "darwin"
-    ctypes.CDLL = OtherLibrary  # type: ignore[misc]
+    ctypes.CDLL = LIBRARIES[which]  # type: ignore[misc]
     for module, names in LACKING.items():
         for name in names:
             vars(module).pop(name, None)
@@ -74,7 +128,7 @@ def zygote(control: int, stop: str) -> subprocess.Popen[bytes]:
     """As `runner.children.zygote`, there."""
     from runner.children import bare
 
-    return bare([__file__, "zygote", str(control), str(os.getpid()), stop], control)
+    return bare([__file__, HERE, "runner.worker.zygote", str(control), str(os.getpid()), stop], control)
 
 
 def chosen(name: str = "") -> None:
@@ -106,6 +160,7 @@ async def main(home: Path) -> None:
             "status": ended["status"],
             "open": [each.way for each in await tried(it.app.children, home) if each.refusal is None],
             "lacking": report().lacking,
+            "is_whole": report().is_whole,
             "left": await _hanging(it),
         }
         print(json.dumps(said), flush=True)  # noqa: T201 - that is what it is for
@@ -136,18 +191,23 @@ async def _hanging(it: Rehearsal) -> int:
     return pid
 
 
+def run(module: str, words: list[str]) -> None:
+    """Run a module of the runner's, there."""
+    sys.argv[1:] = words
+    runpy.run_module(module, run_name="__main__")
+
+
 if __name__ == "__main__":
     sys.path.append(str(Path(__file__).parent))
-    be()
-    if sys.argv[1] == "zygote":
-        from runner.worker import zygote as its
+    HERE = sys.argv[1]
+    be(HERE)
+    from runner.worker.sealing import seatbelt, user
 
-        del sys.argv[1]
-        its.main()
-    from runner.worker.sealing import user
-
+    seatbelt.TRIAL = ("-I", __file__, HERE, "runner.worker.sealing.trial")  # type: ignore[assignment]
+    if sys.argv[2].startswith("runner."):
+        run(sys.argv[2], sys.argv[3:])
     user.chosen = chosen
     from runner import children
 
     children.zygote = zygote
-    asyncio.run(main(Path(sys.argv[1])))
+    asyncio.run(main(Path(sys.argv[2])))

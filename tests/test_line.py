@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from runner.children import zygote
 from runner.worker.line import KIND, Line
 
 if TYPE_CHECKING:
@@ -79,3 +81,22 @@ def test_who_leaves_without_having_heard_all_is_gone(ends: tuple[Line, Line]) ->
     ours.send({"op": "unheard"})
     theirs.close()
     assert ours.receive() is None
+
+
+@pytest.mark.own_zygote
+def test_a_zygote_whose_runner_is_gone_leaves_without_a_word_though_a_child_of_its_has_ended(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    ours, theirs = (Line(end) for end in socket.socketpair(socket.AF_UNIX, KIND))
+    process = zygote(theirs.fileno(), "")
+    theirs.close()
+    channel = socket.socketpair()
+    assert heard(ours, 1) == [{"op": "ready"}]
+    ours.send({"op": "fork", "child": 1}, [channel[1].fileno(), 2])
+    (forked,) = heard(ours, 1)
+    ours.end.shutdown(socket.SHUT_RD)  # hears nothing any more, which the zygote meets as it reports
+    os.kill(forked["pid"], signal.SIGKILL)
+    assert process.wait(timeout=20) == 0
+    for each in (ours, *channel):
+        each.close()
+    assert capfd.readouterr().err == ""

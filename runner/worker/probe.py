@@ -22,11 +22,15 @@ IO_URING_SETUP = 425
 
 
 async def work(order: dict[str, Any], end: socket.socket) -> None:
-    """Try each way, and say what became of it: the error that closed it, or None where it was open."""
+    """Try each way, and say what became of it."""
     channel = Channel(no_tools)
     await channel.open(end)
-    tried = [[name, _tried(way)] for name, way in ways(order).items()]
-    await channel.say("probed", tried=tried)
+    await channel.say("probed", tried=tried(order))
+
+
+def tried(order: dict[str, Any]) -> list[tuple[str, str | None]]:
+    """Each way out, and the error that closed it, or None where it was open."""
+    return [(name, _tried(way)) for name, way in ways(order).items()]
 
 
 def _tried(way: Callable[[], Any]) -> str | None:
@@ -50,8 +54,8 @@ def _of_all(order: dict[str, Any]) -> dict[str, Callable[[], Any]]:
         "remove a file of yours": canary.unlink,
         "list the project's folder": lambda: list(canary.parent.iterdir()),
         "connect by TCP": lambda: socket.create_connection(there, timeout=1).close(),
-        "send by UDP": lambda: _socket(socket.AF_INET, socket.SOCK_DGRAM),
-        "open a unix socket": lambda: _socket(socket.AF_UNIX, socket.SOCK_STREAM),
+        "send by UDP": lambda: _send(there),
+        "open a unix socket": _listen,
         "begin a program": lambda: subprocess.run(["/bin/sh", "-c", ":"], check=True),
         "begin another process": _fork,
         "leave its group": os.setsid,
@@ -74,6 +78,17 @@ def _of_linux(pid: int) -> dict[str, Callable[[], Any]]:
 
 def _socket(family: int, kind: int) -> None:
     socket.socket(family, kind).close()
+
+
+def _send(there: tuple[str, int]) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as end:
+        end.sendto(b"", there)
+
+
+def _listen() -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as end:
+        end.bind("probe.sock")  # in its own folder
+        Path("probe.sock").unlink()
 
 
 def _fork() -> None:

@@ -18,7 +18,7 @@ import socket
 import sys
 import time
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import jsonschema  # noqa: F401 - imported here, had by all; so are the orders' modules below
 
@@ -26,6 +26,7 @@ from runner import drafts  # noqa: F401 - likewise: nearly every module names on
 from runner.stop import GRACE_S, sight
 from runner.worker import child, deliver, fitting, limits, look, run  # noqa: F401
 from runner.worker.line import Line
+from runner.worker.sealing import prepare
 from runner.worker.sealing.kernel import hide
 
 LOOK_MS = 100  #: how often it looks for STOP while there are children
@@ -59,6 +60,7 @@ def main() -> NoReturn:
     control = Line(socket.socket(fileno=int(sys.argv[1])))
     limits.die_with_parent(int(sys.argv[2]))
     hide()
+    prepare()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the supervisor decides when it is over
     wake_read, wake_write = os.pipe()
     for end in (wake_read, wake_write):
@@ -71,22 +73,29 @@ def main() -> NoReturn:
     poll = select.poll()
     poll.register(control, select.POLLIN)
     poll.register(wake_read, select.POLLIN)
+    with contextlib.suppress(ConnectionError):  # the supervisor is gone, and hears no report
+        _serve(control, live, poll, (wake_read, wake_write))
+    os._exit(0)
+
+
+def _serve(control: Line, live: Live, poll: select.poll, wake: tuple[int, int]) -> None:
+    """Obey and report until the supervisor's end is closed."""
     while True:
         ready = dict(poll.poll(LOOK_MS if live.numbers else None))
-        if wake_read in ready:
+        if wake[0] in ready:
             with contextlib.suppress(BlockingIOError):
-                os.read(wake_read, 4096)
+                os.read(wake[0], 4096)
             _report_ended(control, live)
         if control.fileno() in ready:
-            _obey(control, live, (wake_read, wake_write))
+            messages = control.receive()
+            if messages is None:
+                return
+            _obey(control, live, wake, messages)
         else:  # orders first: a delivery that was let go before STOP came has its grace
             live.is_stopped()
 
 
-def _obey(control: Line, live: Live, wake: tuple[int, int]) -> None:
-    messages = control.receive()
-    if messages is None:
-        os._exit(0)
+def _obey(control: Line, live: Live, wake: tuple[int, int], messages: list[dict[str, Any]]) -> None:
     for message in messages:
         match message["op"]:
             case "reap":

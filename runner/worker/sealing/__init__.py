@@ -1,7 +1,7 @@
 """The lock that a child puts on itself before any line of the owner's module runs, and that nothing opens again.
 
-Landlock closes the files, seccomp the system calls, a user of its own the rest of what root could do. What this
-platform has of them is used; `report` says what it lacks.
+Landlock closes the files, seccomp the system calls, a user of its own the rest of what root could do; on a Mac, its own
+sandbox the files and the calls. What this platform has of them is used; `report` says what it lacks.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from runner.worker.sealing import landlock, seccomp, user
+from runner.worker.sealing import landlock, seatbelt, seccomp, user
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -43,8 +43,16 @@ def become(seal: Seal) -> None:
         user.become(*seal.user, may_read=has_landlock, may_pass_on=seal.is_open)
 
 
+def prepare() -> None:
+    """Find out what it takes another process to find out: a child can begin none."""
+    if sys.platform == "darwin":
+        seatbelt.holds()
+
+
 def lock(seal: Seal) -> None:
     """Close everything else, for ever; only while there is one thread. Raises `OSError` rather than close half of it."""
+    if sys.platform == "darwin" and seatbelt.holds():
+        seatbelt.restrict(seal.reads, seal.writes, is_open=seal.is_open)
     if sys.platform != "linux":
         return
     abi = landlock.abi()

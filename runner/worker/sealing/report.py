@@ -6,9 +6,14 @@ import platform
 import sys
 from dataclasses import dataclass
 
-from runner.worker.sealing import COVERS_TRUNCATE, landlock, seccomp
+from runner.worker.sealing import COVERS_TRUNCATE, landlock, seatbelt, seccomp
 
 SOCKETS_ABI = 9
+CALLS = "network, programs, other processes"
+WHOLE = f"files, {CALLS}"
+SANDBOX = (
+    "macOS's own sandbox, by a profile that was written where no Mac was; this Mac has tried it, and it held"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +32,12 @@ class SealReport:
     system: str  #: the kernel, by name and release
     abi: int  #: of Landlock; 0: there is none
     has_filter: bool  #: whether system calls can be refused
+    has_sandbox: bool = False  #: whether macOS's own held when this machine tried it
 
     @property
     def is_whole(self) -> bool:
         """Whether a task that is declared sealed is sealed."""
-        return self.abi > 0 and self.has_filter
+        return self.has_sandbox or (self.abi > 0 and self.has_filter)
 
     @property
     def lacking(self) -> list[str]:
@@ -40,7 +46,9 @@ class SealReport:
 
     def parts(self) -> list[Part]:
         """Each part of the seal, and whether sealed tasks are held by it."""
-        return [self._files(), self._calls()]
+        return (
+            [Part(WHOLE, holds=True, words=SANDBOX)] if self.has_sandbox else [self._files(), self._calls()]
+        )
 
     def _files(self) -> Part:
         if not self.abi:
@@ -56,11 +64,9 @@ class SealReport:
 
     def _calls(self) -> Part:
         if self.has_filter:
-            return Part(
-                "network, programs, other processes", holds=True, words="seccomp, a filter of our own"
-            )
+            return Part(CALLS, holds=True, words="seccomp, a filter of our own")
         return Part(
-            "network, programs, other processes",
+            CALLS,
             holds=False,
             words=f"{self.system} takes no filter of ours: tasks can reach the network and begin programs",
         )
@@ -70,5 +76,7 @@ def report() -> SealReport:
     """What this very platform has."""
     system = f"{platform.system()} {platform.release()} on {platform.machine()}"
     if sys.platform != "linux":
-        return SealReport(system, 0, has_filter=False)
+        return SealReport(
+            system, 0, has_filter=False, has_sandbox=sys.platform == "darwin" and seatbelt.holds()
+        )
     return SealReport(system, landlock.abi(), seccomp.is_there())

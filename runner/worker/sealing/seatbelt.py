@@ -1,0 +1,81 @@
+"""macOS's own sandbox: what a process, and all that it starts, may read, write, reach and begin.
+
+Who wrote this profile had no Mac. So a Mac is taken to have a sandbox only once that very machine has shown that it
+closes each way out and leaves Python at work: `holds` has it tried.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import os
+import subprocess
+import sys
+import tempfile
+from typing import TYPE_CHECKING
+
+from runner.worker.sealing.kernel import libc
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+#: where macOS and its package managers keep what programs and libraries are made of
+SYSTEM = (
+    *("/System/Library", "/System/Volumes/Preboot/Cryptexes", "/Library/Apple", "/private/var/db/timezone"),
+    *("/opt/homebrew/Cellar", "/opt/homebrew/lib", "/usr/local/Cellar"),
+)
+ALWAYS = ("file-read-metadata", "sysctl-read", "process-info* (target self)", "signal (target self)")
+WHERE_OPEN = (
+    *("network*", "system-socket", "process-exec", "process-fork", "mach-lookup", "ipc-posix*"),
+    "signal (target same-sandbox)",
+)
+TRIAL = ("-I", "-m", "runner.worker.sealing.trial")
+TRIAL_S = 30.0  #: within which the trial must have ended
+
+
+def profile(reads: Iterable[str], writes: Iterable[str], *, is_open: bool) -> str:
+    """The rules, in the sandbox's own language: what is not allowed is refused."""
+    allowed = [
+        *ALWAYS,
+        f"file-read* file-map-executable {_places([*SYSTEM, *reads])}",
+        f"file-read* file-write* {_places(writes)}",
+        *(WHERE_OPEN if is_open else ()),
+    ]
+    return "\n".join(["(version 1)", "(deny default)", *(f"(allow {each})" for each in allowed)])
+
+
+def restrict(reads: Iterable[str], writes: Iterable[str], *, is_open: bool) -> None:
+    """Close everything else, for this process and all it starts, for ever; raises `OSError` when refused."""
+    why = ctypes.c_char_p()
+    rules = profile(reads, writes, is_open=is_open).encode()
+    if libc.sandbox_init(rules, ctypes.c_uint64(0), ctypes.byref(why)):
+        raise OSError(f"macOS refuses the sandbox: {(why.value or b'').decode(errors='replace')}")
+
+
+@functools.cache
+def holds() -> bool:
+    """Whether a process that locked itself in found each way out closed, and could work; asked once."""
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as yard:
+        try:
+            done = subprocess.run(  # noqa: S603 - our own interpreter and module
+                [sys.executable, *TRIAL, yard],
+                env={"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"},
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                start_new_session=True,  # it leads its group, as a child does
+                timeout=TRIAL_S,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            return False
+    return done.returncode == 0
+
+
+def _places(paths: Iterable[str]) -> str:
+    """The filter for these files, and for all that is below them: by their real paths, as the sandbox sees them."""
+    real = dict.fromkeys(os.path.realpath(path) for path in paths)
+    return " ".join(f'(subpath "{_escaped(path)}")' for path in real)
+
+
+def _escaped(path: str) -> str:
+    return path.replace("\\", "\\\\").replace('"', '\\"')
