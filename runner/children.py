@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 from runner import said
 from runner.errors import ChildLostError, RunError, RunnerError, StoppedError
 from runner.secrecy import Veil
+from runner.worker import BARE
 from runner.worker.line import KIND, Line
 from runner.worker.sealing.kernel import hide
 from runner.worker.sealing.user import chosen
@@ -340,7 +341,7 @@ def bare(words: Sequence[str], kept: int) -> subprocess.Popen[bytes]:
         [sys.executable, "-I", *words],
         pass_fds=(kept,),
         stdin=subprocess.DEVNULL,
-        env={"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"},
+        env=BARE,
         start_new_session=True,
     )
 

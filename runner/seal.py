@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runner.errors import RunError
+from runner.worker import BARE
 from runner.worker.sealing.places import NOWHERE, readable
 from runner.worker.sealing.user import give
 
@@ -84,8 +85,7 @@ def _named(home: Path, name: str) -> Path:
 def environment(folder: Path) -> dict[str, str]:
     """All that a child finds in its environment: what belongs into a home or a temporary folder goes into its own."""
     return {
-        "PATH": "/usr/bin:/bin",
-        "LANG": "C.UTF-8",
+        **BARE,
         "HOME": str(folder),
         "TMPDIR": str(folder),
         "TZ": "UTC",

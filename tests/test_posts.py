@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from runner.store import phone
 
 if TYPE_CHECKING:
-    from runner.store.store import Store
+    from sqlalchemy import Row
+
+    from runner.store.store import Store, Transaction
 
 CHAT = 42
+
+
+def claimed(tx: Transaction, number: int) -> Row[Any]:
+    """The message, which nobody else sends."""
+    row = phone.claim_post(tx, number)
+    assert row is not None
+    return row
 
 
 def test_a_message_is_claimed_by_one_and_a_dead_one_by_none(store: Store) -> None:
     with store.change() as tx:
         number, dead = (phone.add_post(tx, CHAT, "card", {"text": text}) for text in ("a", "b"))
         phone.kill_post(tx, dead)
-        assert phone.claim_post(tx, number) is not None
+        claimed(tx, number)
         assert phone.claim_post(tx, number) is None
         assert phone.claim_post(tx, dead) is None
         assert phone.post(tx.connection, dead).state == "dead"
@@ -26,14 +35,12 @@ def test_a_message_is_claimed_by_one_and_a_dead_one_by_none(store: Store) -> Non
 def test_what_is_wanted_of_a_message_while_it_is_sent_is_sent_after_it(store: Store) -> None:
     with store.change() as tx:
         number = phone.add_post(tx, CHAT, "card", {"text": "a"})
-        sent = phone.claim_post(tx, number)
-        assert sent is not None
+        sent = claimed(tx, number)
         phone.want(tx, sent, line="approved")
         phone.shown(tx, sent, 7, {"text": "a"})
         row = phone.post(tx.connection, number)
         assert (row.state, row.message) == ("waiting", 7)
-        again = phone.claim_post(tx, number)
-        assert again is not None
+        again = claimed(tx, number)
         assert json.loads(again.wanted) == {"text": "a", "line": "approved"}
         phone.shown(tx, again, 7, {"text": "a\napproved"})
         assert phone.post(tx.connection, number).state == "shown"
@@ -42,8 +49,7 @@ def test_what_is_wanted_of_a_message_while_it_is_sent_is_sent_after_it(store: St
 def test_a_message_that_is_shown_waits_again_once_something_else_is_wanted(store: Store) -> None:
     with store.change() as tx:
         number = phone.add_post(tx, CHAT, "card", {"text": "a"})
-        sent = phone.claim_post(tx, number)
-        assert sent is not None
+        sent = claimed(tx, number)
         phone.shown(tx, sent, 7, {"text": "a"})
         phone.want(tx, phone.post(tx.connection, number), text="a")
         assert phone.post(tx.connection, number).state == "shown"  # it says so already
@@ -54,8 +60,7 @@ def test_a_message_that_is_shown_waits_again_once_something_else_is_wanted(store
 def test_a_message_that_is_dead_wants_nothing_more_whatever_arrives(store: Store) -> None:
     with store.change() as tx:
         number = phone.add_post(tx, CHAT, "card", {"text": "a"})
-        sent = phone.claim_post(tx, number)
-        assert sent is not None
+        sent = claimed(tx, number)
         phone.kill_post(tx, number)
         phone.want(tx, sent, line="approved")
         phone.shown(tx, sent, 7, {"text": "a"})

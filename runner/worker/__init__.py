@@ -2,3 +2,5 @@
 
 A child holds no secret it was not handed, talks to its supervisor in lines of JSON over one socket, and dies with it.
 """
+
+BARE = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"}  #: an environment with nothing of ours

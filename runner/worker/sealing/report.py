@@ -46,9 +46,9 @@ class SealReport:
 
     def parts(self) -> list[Part]:
         """Each part of the seal, and whether sealed tasks are held by it."""
-        return (
-            [Part(WHOLE, holds=True, words=SANDBOX)] if self.has_sandbox else [self._files(), self._calls()]
-        )
+        if self.has_sandbox:
+            return [Part(WHOLE, holds=True, words=SANDBOX)]
+        return [self._files(), self._calls()]
 
     def _files(self) -> Part:
         if not self.abi:

@@ -14,6 +14,7 @@ import sys
 import tempfile
 from typing import TYPE_CHECKING
 
+from runner.worker import BARE
 from runner.worker.sealing.kernel import libc
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def holds() -> bool:
         try:
             done = subprocess.run(  # noqa: S603 - our own interpreter and module
                 [sys.executable, *TRIAL, yard],
-                env={"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"},
+                env=BARE,
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 start_new_session=True,  # it leads its group, as a child does
