@@ -349,6 +349,20 @@ def test_an_environment_that_the_sdk_cannot_use_is_told_by_name(
     gc.collect()  # what is let go does not complain
 
 
+WARMED = """
+from anthropic.types import Message
+from runner.claude.warm import warm
+print(Message.__pydantic_complete__)
+warm()
+print(Message.__pydantic_complete__)
+"""
+
+
+def test_the_sdk_builds_its_types_before_the_first_answer() -> None:
+    said = subprocess.run([sys.executable, "-c", WARMED], capture_output=True, text=True, check=True)
+    assert said.stdout.split() == ["False", "True"]
+
+
 async def test_a_cancelled_stream_is_hung_up(bench: Bench) -> None:
     bench.api.script(Stalls(after=1))
     call = bench.start()

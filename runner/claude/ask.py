@@ -4,7 +4,7 @@ import asyncio
 import os
 import threading
 from collections.abc import Awaitable, Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from typing import TYPE_CHECKING, Any
 
 from runner.claude.conversation import CallTool, Conversation
@@ -12,6 +12,7 @@ from runner.claude.hearing import Heard
 from runner.claude.price import cost
 from runner.claude.question import Answer, Question, Spent
 from runner.claude.trouble import explain, refuse_partial
+from runner.claude.warm import warm
 from runner.clock import Clock
 from runner.errors import ClaudeError, RunnerError
 from runner.secrecy import Veil, in_address
@@ -58,7 +59,7 @@ class Claude:
         self._client: AsyncAnthropic | None = None
 
     def prepare(self) -> None:
-        """Import the SDK and the prices, and make the client: a second that the first question needn't pay.
+        """Import and warm the SDK, read the prices, make the client: a second that the first question needn't pay.
 
         Any thread may. Without a key there is nothing to prepare. Raises `ClaudeError` when the address, or what the
         environment says of proxies and certificates, can't be used.
@@ -67,6 +68,10 @@ class Claude:
             if self._client is None and _is_key(self._api_key):
                 cost("", {})  # reads the prices
                 self._client = self._connect()
+                with suppress(
+                    Exception
+                ):  # an SDK that can't read ours says so, in words, of the first real answer
+                    warm()
 
     async def ask(
         self, question: Question, *, call_tool: CallTool, spent: Callable[[Spent], None], reserve: Reserve
