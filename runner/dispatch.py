@@ -45,9 +45,13 @@ class Dispatch:
         """The runs that are under way here."""
         return self._running.keys()
 
+    @property
+    def _is_full(self) -> bool:
+        return len(self._running) >= self.most
+
     def look(self) -> None:
         """Start what may start; end what never will."""
-        if self._is_closed:
+        if self._is_closed or self._is_full:  # whoever ends looks again
             return
         with self.store.read() as connection:
             waiting = runs.queued(connection)
@@ -76,7 +80,7 @@ class Dispatch:
         is_early = run.not_before and run.not_before > stamp(self.store.clock.now())
         # a person asked for a revision; it is theirs, and it leaves run.state alone
         is_barred = not run.revises and (run.task in paused or run.task in parked)
-        if run.parked or is_early or run.id in self._running or is_barred or len(self._running) >= self.most:
+        if run.parked or is_early or run.id in self._running or is_barred or self._is_full:
             return None
         try:
             task = self.find(run.task)

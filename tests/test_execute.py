@@ -218,21 +218,37 @@ async def test_a_day_of_all_tasks_has_a_budget_too_and_an_unknown_price_fits_non
         assert len(it.claude.requests) == 0
 
 
-async def test_two_tasks_that_use_the_same_thing_take_turns(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("options", "most"), [("uses=('chrome',), retries=0", 32), ("retries=0", 1)])
+async def test_tasks_that_use_the_same_thing_or_find_no_room_take_turns(
+    tmp_path: Path, options: str, most: int
+) -> None:
     module = (
-        "import time\nfrom runner import task\n\n@task(uses=('chrome',), retries=0)\ndef {name}(run):\n"
+        f"import time\nfrom runner import task\n\n@task({options})\ndef {{name}}(run):\n"
         "    print('begin'); time.sleep(0.2); print('end')\n"
     )
     (tmp_path / "tasks").mkdir()
     for name in ("one", "two"):
         (tmp_path / "tasks" / f"{name}.py").write_text(module.format(name=name))
-    async with rehearsal(tmp_path) as it:
+    async with rehearsal(tmp_path, max_runs=most) as it:
         with it.app.store.change() as tx:
             for run, name in (("r1", "one"), ("r2", "two"), ("r3", "one")):
                 runs.add(tx, run, name)
         await it.until(lambda: it.count("run.finished") == 3)
         order = [event["event"] for event in it.events if event["event"] in {"run.started", "run.finished"}]
         assert order == ["run.started", "run.finished"] * 3
+
+
+async def test_a_stop_ends_what_waits_for_room_too(tmp_path: Path) -> None:
+    async with rehearsal(tmp_path, max_runs=1) as it:
+        it.drop("note.py", note("import time; time.sleep(60)", options="retries=0"))
+        await it.until(lambda: "note" in it.app.catalog.tasks)
+        with it.app.store.change() as tx:
+            for run in ("r1", "r2", "r3"):
+                runs.add(tx, run, "note")
+        await it.event("run.started")
+        (tmp_path / "STOP").touch()
+        await it.until(lambda: it.count("run.finished") == 3)
+        assert {event["status"] for event in it.events if event["event"] == "run.finished"} == {"stopped"}
 
 
 async def test_a_revision_that_makes_nothing_leaves_the_draft_as_it_was(tmp_path: Path) -> None:
