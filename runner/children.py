@@ -10,7 +10,6 @@ import asyncio
 import itertools
 import json
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -24,6 +23,7 @@ from runner import said
 from runner.errors import ChildLostError, RunError, RunnerError, StoppedError
 from runner.secrecy import Veil
 from runner.worker import BARE
+from runner.worker.limits import kill
 from runner.worker.line import KIND, Line
 from runner.worker.sealing.kernel import hide
 from runner.worker.sealing.user import chosen
@@ -246,7 +246,7 @@ class Children:
             return
         how = f"signal {message['status']}" if message["signalled"] else f"exit {message['status']}"
         with self._lock:
-            _kill(child)  # what is left of its group; the pid is still its own
+            kill(child.pid)  # what is left of its group; the pid is still its own
             del self._live[child.number]
             self._doomed.discard(child.number)
         with suppress(ChildLostError):  # a zygote that is gone has nobody to let go of
@@ -294,14 +294,14 @@ class Children:
             doomed = [child for child in self._live.values() if and_spared or not child.is_spared]
             self._doomed |= {child.number for child in doomed}
             for child in doomed:
-                _kill(child)
+                kill(child.pid)
         return len(doomed)
 
     def kill(self, child: Child) -> None:
         """Kill one child with its group; one that has ended already is left alone."""
         with self._lock:
             if child.number in self._live:
-                _kill(child)
+                kill(child.pid)
 
     async def _bury(self, child: Child, printing: asyncio.Task[None]) -> None:
         self.kill(child)
@@ -344,11 +344,6 @@ def bare(words: Sequence[str], kept: int) -> subprocess.Popen[bytes]:
         env=BARE,
         start_new_session=True,
     )
-
-
-def _kill(child: Child) -> None:
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(child.pid, signal.SIGKILL)
 
 
 async def _until_ready(ready: asyncio.Future[None]) -> None:

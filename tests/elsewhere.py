@@ -40,6 +40,7 @@ LACKING: dict[Any, tuple[str, ...]] = {
 }
 CALLS = {"prctl", "unshare", "process_vm_readv", "inotify_init1", "adjtimex", "capset"}
 HANG = """
+import contextlib
 import os
 import signal
 from pathlib import Path
@@ -48,6 +49,8 @@ from runner import task
 @task()
 async def hang():
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    with contextlib.suppress(OSError):
+        os.setpgid(0, os.getppid())
     Path("here").write_text(str(os.getpid()))
     while True:
         signal.pause()
@@ -95,9 +98,19 @@ class LeakyLibrary(MacLibrary):
     closes_calls = False
 
 
+class TightLibrary(MacLibrary):
+    """One whose sandbox lets nobody begin anything."""
+
+    def sandbox_init(self, profile: bytes, flags: ctypes.c_uint64, why: Any) -> int:
+        """Close more than the profile does."""
+        lines = (b"network*", b"process-fork")
+        kept = (line for line in profile.splitlines() if not any(each in line for each in lines))
+        return super().sandbox_init(b"\n".join(kept), flags, why)
+
+
 Library = ctypes.CDLL
-SANDBOX, LEAK, NONE = "sandbox", "leak", "none"
-LIBRARIES = {SANDBOX: MacLibrary, LEAK: LeakyLibrary, NONE: OtherLibrary}
+SANDBOX, LEAK, TIGHT, NONE = "sandbox", "leak", "tight", "none"
+LIBRARIES = {SANDBOX: MacLibrary, LEAK: LeakyLibrary, TIGHT: TightLibrary, NONE: OtherLibrary}
 
 
 def rules(profile: str) -> dict[str, list[str]]:

@@ -34,14 +34,26 @@ def test_a_sandbox_is_believed_by_what_it_was_seen_to_close_and_not_where_it_lea
     whole, leaky = tmp_path / "whole", tmp_path / "leaky"
     for folder in (whole, leaky):
         folder.mkdir()
-    assert trial(elsewhere.SANDBOX, whole) == ""
-    found = trial(elsewhere.LEAK, leaky)
-    assert "begin another process" in found
-    assert "read a file of yours" not in found
+    assert trial(elsewhere.SANDBOX, whole, "sealed") == (0, "")
+    found = trial(elsewhere.LEAK, leaky, "sealed")
+    assert found[0] == 1
+    assert "can begin another process" in found[1]
+    assert "read a file of yours" not in found[1]
 
 
-def trial(which: str, yard: Path) -> str:
-    """What the trial of that sandbox found open."""
+@pytest.mark.no_cover
+def test_a_sandbox_must_leave_open_tasks_what_they_need(tmp_path: Path) -> None:
+    yards = [tmp_path / "whole", tmp_path / "tight"]
+    for yard in yards:
+        yard.mkdir()
+    assert trial(elsewhere.SANDBOX, yards[0], "open") == (0, "")
+    code, found = trial(elsewhere.TIGHT, yards[1], "open")
+    assert code == 1
+    assert "can't begin a program: " in found
+
+
+def trial(which: str, yard: Path, tasks: str) -> tuple[int, str]:
+    """How the trial of that sandbox ended, and what it found wrong."""
     words = [
         sys.executable,
         "-W",
@@ -49,16 +61,23 @@ def trial(which: str, yard: Path) -> str:
         elsewhere.__file__,
         which,
         "runner.worker.sealing.trial",
+        tasks,
         str(yard),
     ]
     done = subprocess.run(
         words, capture_output=True, text=True, timeout=60, check=False, start_new_session=True
     )
-    return done.stderr
+    return done.returncode, done.stderr
 
 
 def test_where_there_is_no_such_sandbox_none_is_believed_in() -> None:
-    assert not seatbelt.holds()
+    assert "sandbox_init" in seatbelt.fault()
+
+
+def test_a_link_in_a_folders_place_opens_nothing(tmp_path: Path) -> None:
+    (tmp_path / "own").symlink_to(tmp_path)
+    with pytest.raises(OSError, match="own is a link, and must be a folder: remove it"):
+        seatbelt.restrict([], [str(tmp_path / "own")], is_open=False)
 
 
 def test_a_place_of_any_name_is_a_place_in_the_profile_and_no_rule_of_its_own(tmp_path: Path) -> None:
@@ -83,6 +102,7 @@ def test_without_what_linux_alone_has_tasks_run_are_stopped_and_die_with_the_run
     )
     assert done.stderr == ""
     said = json.loads(done.stdout)
+    assert not said["is_whole"]
     assert said["reached"] == [{"text": "hello"}]
     assert said["status"] == "stopped"
     assert not is_alive(said["killed"])
@@ -91,8 +111,9 @@ def test_without_what_linux_alone_has_tasks_run_are_stopped_and_die_with_the_run
         assert time.monotonic() < deadline, "a child outlived its runner"
         time.sleep(0.01)
     if which == elsewhere.SANDBOX:
-        assert (said["is_whole"], said["open"], said["lacking"]) == (True, [], [])
+        assert said["open"] == []
+        assert [words.partition(",")[0] for words in said["lacking"]] == ["macOS's own sandbox holds tasks"]
     else:
-        assert not said["is_whole"]
         assert {"connect by TCP", "begin a program", "read a file of yours"} <= set(said["open"])
-        assert len(said["lacking"]) == 2
+        assert len(said["lacking"]) == 3
+        assert "macOS's own sandbox is not used" in said["lacking"][2]

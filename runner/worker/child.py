@@ -47,7 +47,7 @@ def serve(channel: socket.socket, parent: int) -> NoReturn:
     except OSError as error:
         channel.sendall(json.dumps({"op": "unsealed", "error": str(error)}).encode() + b"\n")
         os._exit(1)
-    limits.die_at_end_of_file(channel)  # a thread, and threads that are there already stay unsealed
+    limits.die_with_line(channel, parent)  # a thread, and threads that are there already stay unsealed
     asyncio.run(work(order, channel))
     os._exit(0)
 

@@ -9,6 +9,8 @@ import select
 import signal
 import sys
 import threading
+import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +23,7 @@ MEGABYTE = 1 << 20
 FILES = 256  #: descriptors a child may hold open
 FILE_SIZE = 256 * MEGABYTE
 PROCESSES = 4096  #: processes and threads of the same user altogether; not enforced for root
+LOOK_S = 0.2  #: between two looks at the parent, where it can be told in no other way
 NICENESS = 10  #: so that twenty spinning children can't slow the one that must kill them
 
 
@@ -56,13 +59,28 @@ def _size() -> int:
         return 0
 
 
-def die_at_end_of_file(channel: socket.socket) -> None:
-    """Leave when the supervisor's end is closed, whatever the task is doing."""
+def die_with_line(channel: socket.socket, parent: int) -> None:
+    """Leave when the supervisor's end is closed, or the parent gone, whatever the task is doing."""
 
     def watch() -> None:
-        waiter = select.poll()
-        waiter.register(channel, HUNG_UP)
-        waiter.poll()
+        if sys.platform == "darwin":  # its poll tells an end and a message apart in no version alike
+            _outlive(parent)
+        else:
+            waiter = select.poll()
+            waiter.register(channel, HUNG_UP)
+            waiter.poll()
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True, name="end-of-file").start()
+
+
+def _outlive(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(LOOK_S)
+
+
+def kill(pid: int) -> None:
+    """Kill a child that nobody has reaped, and its group, which it may have left."""
+    for end in (os.killpg, os.kill):
+        with suppress(ProcessLookupError, PermissionError):
+            end(pid, signal.SIGKILL)

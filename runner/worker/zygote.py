@@ -50,8 +50,7 @@ class Live:
         has_had_its_time = time.monotonic() - self._seen > GRACE_S
         for pid, number in self.numbers.items():
             if number not in self.spared or has_had_its_time:
-                with contextlib.suppress(ProcessLookupError, PermissionError):
-                    os.killpg(pid, signal.SIGKILL)
+                limits.kill(pid)
         return True
 
 
@@ -68,12 +67,12 @@ def main() -> NoReturn:
     signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
     signal.signal(signal.SIGCHLD, lambda *_: None)
     gc.freeze()  # what is shared with the children stays shared
-    control.send({"op": "ready"})
     live = Live(Path(sys.argv[3]) if sys.argv[3] else None)
     poll = select.poll()
     poll.register(control, select.POLLIN)
     poll.register(wake_read, select.POLLIN)
     with contextlib.suppress(ConnectionError):  # the supervisor is gone, and hears no report
+        control.send({"op": "ready"})
         _serve(control, live, poll, (wake_read, wake_write))
     os._exit(0)
 

@@ -46,12 +46,12 @@ def become(seal: Seal) -> None:
 def prepare() -> None:
     """Find out what it takes another process to find out: a child can begin none."""
     if sys.platform == "darwin":
-        seatbelt.holds()
+        seatbelt.fault()
 
 
 def lock(seal: Seal) -> None:
     """Close everything else, for ever; only while there is one thread. Raises `OSError` rather than close half of it."""
-    if sys.platform == "darwin" and seatbelt.holds():
+    if sys.platform == "darwin" and not seatbelt.fault():
         seatbelt.restrict(seal.reads, seal.writes, is_open=seal.is_open)
     if sys.platform != "linux":
         return

@@ -11,9 +11,7 @@ from runner.worker.sealing import COVERS_TRUNCATE, landlock, seatbelt, seccomp
 SOCKETS_ABI = 9
 CALLS = "network, programs, other processes"
 WHOLE = f"files, {CALLS}"
-SANDBOX = (
-    "macOS's own sandbox, by a profile that was written where no Mac was; this Mac has tried it, and it held"
-)
+SANDBOX = "macOS's own sandbox holds tasks, by a profile that was tried on no Mac but this one; trust them as open ones"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +30,14 @@ class SealReport:
     system: str  #: the kernel, by name and release
     abi: int  #: of Landlock; 0: there is none
     has_filter: bool  #: whether system calls can be refused
-    has_sandbox: bool = False  #: whether macOS's own held when this machine tried it
+    sandbox: str | None = (
+        None  #: what is wrong with macOS's own on this machine, empty where it is used; None elsewhere
+    )
 
     @property
     def is_whole(self) -> bool:
         """Whether a task that is declared sealed is sealed."""
-        return self.has_sandbox or (self.abi > 0 and self.has_filter)
+        return self.abi > 0 and self.has_filter
 
     @property
     def lacking(self) -> list[str]:
@@ -46,9 +46,9 @@ class SealReport:
 
     def parts(self) -> list[Part]:
         """Each part of the seal, and whether sealed tasks are held by it."""
-        if self.has_sandbox:
-            return [Part(WHOLE, holds=True, words=SANDBOX)]
-        return [self._files(), self._calls()]
+        if self.sandbox == "":
+            return [Part(WHOLE, holds=False, words=SANDBOX)]
+        return [self._files(), self._calls(), *self._sandbox()]
 
     def _files(self) -> Part:
         if not self.abi:
@@ -61,6 +61,12 @@ class SealReport:
         shorts += [] if self.abi >= landlock.SCOPE_ABI else ["open tasks can signal your other processes"]
         shorts += [] if self.abi >= SOCKETS_ABI else ["open tasks can connect to your unix sockets"]
         return Part("files", holds=True, words="; ".join([f"Landlock, ABI {self.abi}", *shorts]))
+
+    def _sandbox(self) -> list[Part]:
+        words = (
+            f"macOS's own sandbox is not used, since this Mac was seen not to be held by it: {self.sandbox}"
+        )
+        return [Part(WHOLE, holds=False, words=words)] if self.sandbox else []
 
     def _calls(self) -> Part:
         if self.has_filter:
@@ -76,7 +82,6 @@ def report() -> SealReport:
     """What this very platform has."""
     system = f"{platform.system()} {platform.release()} on {platform.machine()}"
     if sys.platform != "linux":
-        return SealReport(
-            system, 0, has_filter=False, has_sandbox=sys.platform == "darwin" and seatbelt.holds()
-        )
+        sandbox = seatbelt.fault() if sys.platform == "darwin" else None
+        return SealReport(system, 0, has_filter=False, sandbox=sandbox)
     return SealReport(system, landlock.abi(), seccomp.is_there())

@@ -1,7 +1,7 @@
 """macOS's own sandbox: what a process, and all that it starts, may read, write, reach and begin.
 
-Who wrote this profile had no Mac. So a Mac is taken to have a sandbox only once that very machine has shown that it
-closes each way out and leaves Python at work: `holds` has it tried.
+Who wrote this profile had no Mac. So it is used only where that very machine has shown that it closes each way out and
+leaves Python at work, `fault` has it tried, and even there no task is called sealed.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from runner.worker import BARE
@@ -23,12 +24,12 @@ if TYPE_CHECKING:
 #: where macOS and its package managers keep what programs and libraries are made of
 SYSTEM = (
     *("/System/Library", "/System/Volumes/Preboot/Cryptexes", "/Library/Apple", "/private/var/db/timezone"),
-    *("/opt/homebrew/Cellar", "/opt/homebrew/lib", "/usr/local/Cellar"),
+    *("/opt/homebrew/Cellar", "/opt/homebrew/lib", "/usr/local/Cellar", "/opt/local/lib"),
 )
 ALWAYS = ("file-read-metadata", "sysctl-read", "process-info* (target self)", "signal (target self)")
 WHERE_OPEN = (
     *("network*", "system-socket", "process-exec", "process-fork", "mach-lookup", "ipc-posix*"),
-    "signal (target same-sandbox)",
+    *("signal (target same-sandbox)", 'file-read* (literal "/")'),
 )
 TRIAL = ("-I", "-m", "runner.worker.sealing.trial")
 TRIAL_S = 30.0  #: within which the trial must have ended
@@ -46,7 +47,13 @@ def profile(reads: Iterable[str], writes: Iterable[str], *, is_open: bool) -> st
 
 
 def restrict(reads: Iterable[str], writes: Iterable[str], *, is_open: bool) -> None:
-    """Close everything else, for this process and all it starts, for ever; raises `OSError` when refused."""
+    """Close everything else, for this process and all it starts, for ever; raises `OSError` when refused.
+
+    A task can put a link in its folder's place: what that leads to is not opened to its next run.
+    """
+    writes = list(writes)
+    if links := [path for path in writes if Path(path).is_symlink()]:
+        raise OSError(f"{links[0]} is a link, and must be a folder: remove it")
     why = ctypes.c_char_p()
     rules = profile(reads, writes, is_open=is_open).encode()
     if libc.sandbox_init(rules, ctypes.c_uint64(0), ctypes.byref(why)):
@@ -54,12 +61,19 @@ def restrict(reads: Iterable[str], writes: Iterable[str], *, is_open: bool) -> N
 
 
 @functools.cache
-def holds() -> bool:
-    """Whether a process that locked itself in found each way out closed, and could work; asked once."""
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as yard:
-        try:
+def fault() -> str:
+    """What was found wrong when a process locked itself in, as sealed tasks are and as open ones; empty where nothing was.
+
+    Asked once; where it is empty, the sandbox is used.
+    """
+    return _fault("sealed") or _fault("open")
+
+
+def _fault(which: str) -> str:
+    try:
+        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as yard:
             done = subprocess.run(  # noqa: S603 - our own interpreter and module
-                [sys.executable, *TRIAL, yard],
+                [sys.executable, *TRIAL, which, yard],
                 env=BARE,
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
@@ -67,9 +81,12 @@ def holds() -> bool:
                 timeout=TRIAL_S,
                 check=False,
             )
-        except subprocess.TimeoutExpired:
-            return False
-    return done.returncode == 0
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return f"it could not be tried: {error}"
+    if not done.returncode:
+        return ""
+    said = done.stderr.decode(errors="replace").strip().splitlines() or [f"it ended by {done.returncode}"]
+    return f"{which} tasks: {said[-1]}"
 
 
 def _places(paths: Iterable[str]) -> str:

@@ -16,11 +16,23 @@ from runner.worker.probe import tried
 from runner.worker.sealing import seatbelt
 from runner.worker.sealing.places import NOWHERE, readable
 
+FILES = (
+    "read a file of yours",
+    "write a file of yours",
+    "remove a file of yours",
+    "list the project's folder",
+)
+WHERE_OPEN = (
+    "connect by TCP",
+    "begin a program",
+    "begin another process",
+)  #: what open tasks and deliveries need
 UNUSED = "wave"  #: a module of the standard library that nobody has imported yet
 
 
-def main(yard: Path) -> None:
-    """Lock this process in, work a little, try each way out; raises for what does not work, exits for what is open."""
+def main(which: str, yard: Path) -> None:
+    """Lock this process in, work a little, try each way out; raises for what does not work, exits for what is wrong."""
+    is_open = which == "open"
     home, own = yard / "home", yard / "own"
     for folder in (home, own):
         folder.mkdir()
@@ -29,10 +41,13 @@ def main(yard: Path) -> None:
     canary.write_text("a file of the owner's")
     with socket.create_server(("127.0.0.1", 0)) as there:
         port = there.getsockname()[1]
-        seatbelt.restrict(readable(home, is_open=False), [str(own), NOWHERE], is_open=False)
+        seatbelt.restrict(readable(home, is_open=is_open), [str(own), NOWHERE], is_open=is_open)
         _work(own)
-        found = tried({"canary": str(canary), "port": port, "pid": os.getppid()})
-    sys.exit(", ".join(way for way, refusal in found if refusal is None) or 0)
+        found = dict(tried({"canary": str(canary), "port": port, "pid": os.getppid()}))
+    closed = FILES if is_open else found
+    wrong = [f"can {way}" for way in closed if found[way] is None]
+    wrong += [f"can't {way}: {found[way]}" for way in WHERE_OPEN if is_open and found[way] is not None]
+    sys.exit("; ".join(wrong) or 0)
 
 
 def _work(own: Path) -> None:
@@ -44,4 +59,4 @@ def _work(own: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(sys.argv[1], Path(sys.argv[2]))
