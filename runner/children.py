@@ -7,6 +7,7 @@ kernel forget it, so that a kill can come from any thread at any time and meets 
 from __future__ import annotations
 
 import asyncio
+import functools
 import itertools
 import json
 import os
@@ -39,6 +40,7 @@ MESSAGES_MAX = 20_000  #: messages from a child
 OUTPUT_MAX = 64 << 10  #: bytes of a child's stdout and stderr that are kept
 SEND_BUFFER = 1 << 20  #: bytes of orders to the zygote that may be under way
 START_S = 60.0  #: how long the zygote may take to be ready
+HELD_S = 5.0  #: how long a child that has ended is listened to still, should a process that left its group hold its line
 DYING_S = 0.1  #: how long the end of one child may go untold because others of the same kill have not ended
 
 
@@ -153,11 +155,12 @@ class Children:
         What it prints is handed to `hear`, a line at a time. Raises `StoppedError` while STOP is there.
         """
         child = await self._fork()
-        printing = asyncio.create_task(_read_output(child, lambda line: hear(self.veil.over(line))))
+        printing = asyncio.create_task(_listen(child, lambda line: hear(self.veil.over(line))))
         try:
             child.reader, child.writer = await asyncio.open_unix_connection(
                 sock=child.channel, limit=LINE_MAX
             )
+            child.end.add_done_callback(functools.partial(_hang_up, child.writer.transport))
             yield child
         finally:
             await asyncio.shield(self._bury(child, printing))
@@ -356,13 +359,28 @@ async def _until_ready(ready: asyncio.Future[None]) -> None:
         raise ChildLostError(f"the process that tasks come from {slow}")
 
 
-async def _read_output(child: Child, hear: Callable[[str], None]) -> None:
-    """Hand on what the child prints; past `OUTPUT_MAX` bytes it is read and dropped, with one word about it."""
+def _hang_up(transport: asyncio.WriteTransport, _ended: asyncio.Future[str]) -> None:
+    asyncio.get_running_loop().call_later(HELD_S, transport.abort)
+
+
+async def _listen(child: Child, hear: Callable[[str], None]) -> None:
+    """Hand on what the child prints until it has ended, and nobody is left who could print in its place."""
     reader = asyncio.StreamReader(limit=OUTPUT_MAX)
     loop = asyncio.get_running_loop()
     transport, _ = await loop.connect_read_pipe(
         lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(child.output, "rb", buffering=0)
     )
+    reading = asyncio.create_task(_read_output(reader, hear))
+    await child.ended
+    _, held = await asyncio.wait([reading], timeout=HELD_S)
+    transport.close()
+    await reading
+    if held:
+        hear("… (a process that it began has left its group: it was not killed, and may be there still)")
+
+
+async def _read_output(reader: asyncio.StreamReader, hear: Callable[[str], None]) -> None:
+    """Hand on what is printed; past `OUTPUT_MAX` bytes it is read and dropped, with one word about it."""
     kept, rest = 0, b""
     while piece := await reader.read(1 << 14):
         if kept <= OUTPUT_MAX:
@@ -375,4 +393,3 @@ async def _read_output(child: Child, hear: Callable[[str], None]) -> None:
                 rest = b""
     if rest:
         hear(rest.decode(errors="replace"))
-    transport.close()

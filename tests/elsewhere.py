@@ -55,6 +55,18 @@ async def hang():
     while True:
         signal.pause()
 """
+LEAVE = """
+import os
+import time
+from runner import task
+
+@task(retries=0)
+def leave():
+    if not os.fork():
+        os.setsid()
+        time.sleep(60)
+    os._exit(3)
+"""
 
 
 class OtherLibrary(ctypes.CDLL):
@@ -159,7 +171,9 @@ async def main(home: Path) -> None:
     async with rehearsal(home) as it:
         it.drop("note.py", note())
         it.drop("hang.py", HANG)
+        it.drop("leave.py", LEAVE)
         reached = await _delivered(it)
+        deserted = await it.run("leave")
         killed = await _hanging(it)
         (home / "STOP").touch()
         ended = await it.event("run.finished", task="hang")
@@ -171,6 +185,8 @@ async def main(home: Path) -> None:
             "reached": reached,
             "killed": killed,
             "status": ended["status"],
+            "deserted": deserted.error,
+            "printed": [each["message"] for each in it.found("log", source="print")],
             "open": [each.way for each in await tried(it.app.children, home) if each.refusal is None],
             "lacking": report().lacking,
             "is_whole": report().is_whole,

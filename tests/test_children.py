@@ -132,21 +132,26 @@ async def test_what_a_task_does_wrong_is_said_in_its_own_words(tmp_path: Path, b
 async def test_a_child_that_dies_without_a_word_says_nothing_and_its_group_dies_with_it(
     tmp_path: Path,
 ) -> None:
-    body = f"""
+    body = """
     def it():
         if os.fork():
+            while not os.path.exists("pid"):
+                time.sleep(0.001)
             os._exit(3)
-        open("{tmp_path}/pid", "w").write(str(os.getpid()))
+        open("being written", "w").write(str(os.getpid()))
+        os.rename("being written", "pid")
         time.sleep(60)
     """
     async with children() as kept, kept.fork(unheard) as child:
         assert (await last_word(child, order(tmp_path, body)))["op"] == "calling"
         assert await child.ended == "exit 3"
-    await gone(tmp_path / "pid")
+    pid = tmp_path / "folder" / "pid"
+    assert pid.read_text()
+    await gone(pid)
 
 
 async def gone(file: Path) -> None:
-    """Wait until the process that the file names, if it came so far, is dead."""
+    """Wait until the process that the file names is dead."""
     deadline = time.monotonic() + 5
     while alive(file):
         assert time.monotonic() < deadline

@@ -111,9 +111,11 @@ def test_without_what_linux_alone_has_tasks_run_are_stopped_and_die_with_the_run
         assert time.monotonic() < deadline, "a child outlived its runner"
         time.sleep(0.01)
     if which == elsewhere.SANDBOX:
-        assert said["open"] == []
+        assert said["open"] == said["printed"] == []
         assert [words.partition(",")[0] for words in said["lacking"]] == ["macOS's own sandbox holds tasks"]
     else:
-        assert {"connect by TCP", "begin a program", "read a file of yours"} <= set(said["open"])
+        assert {"connect by TCP", "begin a program", "leave its group"} <= set(said["open"])
+        assert said["deserted"] == "the child ended without an outcome (exit 3)"
+        assert "has left its group: it was not killed" in " ".join(said["printed"])
         assert len(said["lacking"]) == 3
         assert "macOS's own sandbox is not used" in said["lacking"][2]
