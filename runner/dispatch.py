@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from runner.store.store import Store, Transaction
 
 #: runs that are claimed in one transaction, so that a tap never waits long; its commit looks again
-AT_ONCE = 4
+AT_ONCE = 3
 
 
 @dataclass(slots=True)
@@ -66,7 +66,9 @@ class Dispatch:
         chosen: dict[str, Declared] = {}
         try:
             for run in waiting:
-                if len(chosen) < AT_ONCE and (task := self._choose(run, paused, parked)) is not None:
+                if len(chosen) == AT_ONCE or self._is_full:
+                    break
+                if (task := self._choose(run, paused, parked)) is not None:
                     chosen[run.id] = self._running[run.id] = task
             if chosen:
                 self._start(chosen)
@@ -80,7 +82,7 @@ class Dispatch:
         is_early = run.not_before and run.not_before > stamp(self.store.clock.now())
         # a person asked for a revision; it is theirs, and it leaves run.state alone
         is_barred = not run.revises and (run.task in paused or run.task in parked)
-        if run.parked or is_early or run.id in self._running or is_barred or self._is_full:
+        if run.parked or is_early or run.id in self._running or is_barred:
             return None
         try:
             task = self.find(run.task)

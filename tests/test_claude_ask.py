@@ -350,17 +350,32 @@ def test_an_environment_that_the_sdk_cannot_use_is_told_by_name(
 
 
 WARMED = """
-from anthropic.types import Message
+import sys
+import anthropic, httpx2, pydantic
 from runner.claude.warm import warm
-print(Message.__pydantic_complete__)
+
+def unbuilt():
+    modules = [module for name, module in sys.modules.items() if name.startswith("anthropic.types")]
+    types = {each for module in modules for each in vars(module).values() if isinstance(each, type)}
+    return sum(issubclass(each, pydantic.BaseModel) and not each.__pydantic_complete__ for each in types)
+
+fails = httpx2.MockTransport(lambda _: httpx2.Response(529, json={"type": "error", "error": {"type": "overloaded_error"}}))
+message = {"role": "user", "content": ""}
+print(anthropic.types.Message.__pydantic_complete__)
 warm()
-print(Message.__pydantic_complete__)
+print(anthropic.types.Message.__pydantic_complete__)
+left = unbuilt()
+with anthropic.Anthropic(api_key="none", http_client=httpx2.Client(transport=fails), max_retries=0) as sdk:
+    try:
+        sdk.messages.create(model="", max_tokens=1, messages=[message])
+    except anthropic.APIStatusError:
+        print(left - unbuilt())
 """
 
 
-def test_the_sdk_builds_its_types_before_the_first_answer() -> None:
+def test_the_sdk_builds_its_types_before_the_first_answer_and_the_first_error() -> None:
     said = subprocess.run([sys.executable, "-c", WARMED], capture_output=True, text=True, check=True)
-    assert said.stdout.split() == ["False", "True"]
+    assert said.stdout.split() == ["False", "True", "0"]
 
 
 async def test_a_cancelled_stream_is_hung_up(bench: Bench) -> None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from runner.store.store import Store, Transaction
 
 LOOK = 500  #: events that are looked at together; most lead to nothing
-BATCH = 3  #: those that lead to something in one transaction, so that a tap never waits long
+BATCH = 2  #: those that lead to something in one transaction, so that a tap never waits long
 #: what asks for a decision anew
 ASKS = frozenset({"draft.pending", "draft.revised", "draft.edited", "draft.returned", "delivery.failed"})
 CAN_WAIT = frozenset({"draft.pending", "draft.returned"})  #: for the end of the quiet hours
