@@ -14,6 +14,7 @@ from phones import APPROVE, GROUP, OWNER, REJECT, STRANGER, Hand, buttons, phone
 from runner.errors import DecisionError
 from runner.rehearsal.telegram import EXPIRED, Answers, StandInTelegram
 from runner.review.telegram.poll import Rhythm
+from runner.store import stops
 from runner.worker.sealing.report import report
 
 if TYPE_CHECKING:
@@ -276,11 +277,32 @@ async def test_promise_18_while_stopped_a_tap_is_refused_and_the_card_says_why(
         await hand.reads("stopped: nothing is decided until /resume")
         answer = await hand.answer(tg.taps(OWNER, card["message_id"], data=_nonce(card)))
         assert answer["show_alert"] is True
+        assert answer["text"] == "🛑 Stopped: too loud (by owner 42). Nothing is decided until /resume."
         assert hand.it.desk.sheet(draft).held.state == "pending"
         tg.says(OWNER, "/resume")
         assert hand.it.app.stop.reason is not None
         await hand.tap("Yes, resume")
         await hand.it.event("stop.released", by="owner 42")
+        await hand.tap(APPROVE)
+        await hand.it.event("delivery.delivered", draft=draft)
+
+
+async def test_promise_18_a_yes_that_was_on_its_way_while_stop_came_and_went_is_none(
+    tmp_path: Path, tg: StandInTelegram
+) -> None:
+    async with phoned(tmp_path, tg) as hand:
+        draft = await drafted(hand)
+        card = await hand.shown(APPROVE)
+        with hand.it.app.store.change() as tx:
+            stops.engage(tx, "too loud", "ana")
+            stops.release(tx, "ana")
+        answer = await hand.answer(tg.taps(OWNER, card["message_id"], data=_nonce(card)))
+        assert "out of date" in answer["text"]
+        assert hand.it.desk.sheet(draft).held.state == "pending"
+        old = _nonce(card)
+        await hand.it.until(
+            lambda: _nonce(hand.button(APPROVE) or card) != old, "other buttons below the card"
+        )
         await hand.tap(APPROVE)
         await hand.it.event("delivery.delivered", draft=draft)
 

@@ -301,6 +301,11 @@ def renew_buttons(tx: Transaction, number: int) -> None:
         want(tx, row, buttons=keyboard)
 
 
+def void_approvals(tx: Transaction) -> None:
+    """Have no button that says yes mean anything any more, on whatever screen it still is."""
+    tx.connection.execute(delete(buttons).where(buttons.c.action.in_(("approve", "approve_at"))))
+
+
 def button(connection: Connection, nonce: str) -> Row[Any] | None:
     """What a button means; None when it means nothing, or no longer."""
     return connection.execute(select(buttons).where(buttons.c.nonce == nonce)).first()

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, insert, select, update
 
 from runner.clock import stamp
 from runner.store.decisions import void_yeses
+from runner.store.phone import void_approvals
 from runner.store.schema import deliveries, stops
 from runner.store.waiting import give_back
 
@@ -41,7 +42,7 @@ def last_release(connection: Connection) -> str:
 
 
 def engage(tx: Transaction, reason: str, by: str) -> bool:
-    """Latch the stop, void each approval not yet begun; False when it was engaged already."""
+    """Latch the stop, void each approval not yet begun and each still on its way; False when it was engaged already."""
     if latched(tx.connection):
         return False
     tx.connection.execute(insert(stops).values(engaged=stamp(tx.now), reason=reason, by=by))
@@ -49,6 +50,7 @@ def engage(tx: Transaction, reason: str, by: str) -> bool:
     tx.connection.execute(update(deliveries).where(deliveries.c.outcome.is_(None)).values(may_repeat=0))
     tx.connection.execute(update(deliveries).where(deliveries.c.outcome == "uncertain").values(may_repeat=0))
     void_yeses(tx)
+    void_approvals(tx)
     give_back(tx, "STOP was engaged before its delivery began")
     return True
 

@@ -11,7 +11,7 @@ from runner.errors import GoneError, RunnerError, StoreError
 from runner.gate import State
 from runner.review.telegram.answer import Answer, refusal
 from runner.review.telegram.hours import free, later
-from runner.store import drafts, phone
+from runner.store import drafts, phone, stops
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -85,6 +85,8 @@ class Taps:
         """A button that means nothing, or no longer; a draft that waits without a card gets one."""
         self._refused(tap, None, "the button means nothing, or no longer")
         with self.store.read() as connection:
+            if (latch := stops.latched(connection)) is not None:
+                return refusal(f"🛑 Stopped: {latch.reason}. Nothing is decided until /resume.")
             post = phone.said(connection, tap.chat.id, tap.message)
             row = phone.card(connection, post.card) if post is not None and post.card is not None else None
             if row is None or phone.cards_of(connection, row.draft, row.chat):
