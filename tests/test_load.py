@@ -202,6 +202,7 @@ async def carried(tmp_path: Path, clock: HandClock, size: Size, heart: Heart) ->
                 forget_old(tg)
                 if minute == size.minutes // 10:
                     warm = resident()
+            await stopped_and_resumed(it)
         took = time.monotonic() - began
         total = size.minutes * size.tasks + size.at_once
         assert it.app.stop.reason is None
@@ -217,6 +218,17 @@ async def carried(tmp_path: Path, clock: HandClock, size: Size, heart: Heart) ->
         f"memory {warm:.0f} MB after the warm-up, {grown:+.0f} MB at the end; the loop's longest turn took "
         f"{1000 * heart.worst:.0f} ms, the longest by its own work {1000 * heart.worst_cpu:.0f} ms; {dict(heart.where.most_common(5))}"
     )
+
+
+async def stopped_and_resumed(it: Rehearsal) -> None:
+    """All the cards there are, and a stop and a resume that each of them is to tell."""
+    assert it.app.phone is not None
+    feed = it.app.phone.feed
+    for change in (it.desk.halt, it.desk.resume):
+        change("ana")
+        await it.until(lambda: bool(feed._again), "that cards are looked at anew")
+        while feed._again:  # noqa: ASYNC110 - it is the runner's, who tells nobody
+            await asyncio.sleep(0.05)
 
 
 def forget_old(tg: StandInTelegram) -> None:

@@ -63,6 +63,31 @@ async def test_promise_7_a_reviewer_decides_on_what_is_theirs_and_the_owner_sees
         await hand.reads("STOPPED: enough (by bob)")
 
 
+async def test_what_the_owner_reads_of_a_draft_of_somebody_elses_is_so_after_a_stop_too(
+    tmp_path: Path, tg: StandInTelegram
+) -> None:
+    people = {"eve": Reviewer(id=EVE, labels=("acme",))}
+    async with phoned(tmp_path, tg, reviewers=people, kinds=TWO) as hand:
+        draft, other = await drafted(hand, "label='acme'"), "another draft of acme's"
+        eve = Hand(hand.it, tg, hand.phone, EVE)
+        await eve.tap(APPROVE)
+        await hand.reads(f"note, draft {draft}: ✅ eve said yes; it needs another person's yes too")
+        hand.it.drop(
+            "other.py",
+            note(f"return Note(text={other!r})", options="label='acme'").replace("def note", "def other"),
+        )
+        await hand.it.run("other")
+        card = await eve.shown(APPROVE, other)
+        hand.it.desk.halt("ana")
+        await hand.reads(f"note, draft {draft}: 🛑 stopped")
+        assert hand.sees("🛑 stopped", chat=EVE) is not None
+        hand.it.desk.resume("ana")
+        await hand.reads(f"note, draft {draft}: it waits for a decision")
+        assert hand.sees("other, draft") is None  # nothing was to be told of it
+        await eve.reads("other")
+        assert card["message_id"] == (await eve.shown(APPROVE, other))["message_id"]
+
+
 async def test_promise_7_in_a_group_a_reviewer_decides_on_what_is_theirs_alone(
     tmp_path: Path, tg: StandInTelegram
 ) -> None:

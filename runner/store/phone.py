@@ -129,11 +129,6 @@ def cards_of(connection: Connection, draft: str, chat: int | None = None) -> lis
     return list(connection.execute(query, {"draft": draft, "chat": chat}))
 
 
-def living(connection: Connection) -> list[str]:
-    """The drafts that have a card which is not dead."""
-    return list(connection.execute(select(cards.c.draft).where(cards.c.state != "dead").distinct()).scalars())
-
-
 def set_card(tx: Transaction, number: int, state: str) -> None:
     """Change a card's state."""
     tx.connection.execute(_SET_CARD, {"number": number, "now_is": state})

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 AGAIN_S = 5.0  #: before a card takes the place of one that was lost; twice as long before each further one
 AGAIN_MOST_S = 600.0
+ASKED = frozenset({State.PENDING, State.UNCERTAIN})  #: states in which a draft waits for a person
 NEWER = "⤵ There is a newer card below; this one decides nothing."
 LOST = "⤵ Telegram did not say whether this arrived; there is another card below."
 
@@ -163,13 +164,12 @@ class Cards:
                 self._kill(tx, row, LOST)
         tx.tell("telegram.refused", level="error", chat=post.chat, draft=about, reason=reason)
 
-    def reconcile(self, tx: Transaction) -> None:
-        """After a pause: every card says what is so, and what waits has one."""
-        for draft in phone.living(tx.connection):
-            self.refresh(tx, draft)
-        for row in drafts.listed(tx.connection, frozenset({State.PENDING, State.UNCERTAIN})):
-            if not phone.cards_of(tx.connection, row.id):
-                self.issue(tx, row.id)
+    def look_anew(self, tx: Transaction, draft: str) -> None:
+        """Have a draft's cards say what is so; one that waits and has none gets one."""
+        self.refresh(tx, draft)
+        is_asked = drafts.held(tx.connection, draft).state in ASKED
+        if is_asked and not phone.cards_of(tx.connection, draft):
+            self.issue(tx, draft)
 
 
 def _is_stopped(tx: Transaction) -> bool:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from runner.gate import OPEN
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 LOOK = 500  #: events that are looked at together; most lead to nothing
 BATCH = 2  #: those that lead to something in one transaction, so that a tap never waits long
+ANEW = 10  #: drafts whose cards are looked at anew in one transaction, where all are to be
 #: what asks for a decision anew
 ASKS = frozenset({"draft.pending", "draft.revised", "draft.edited", "draft.returned", "delivery.failed"})
 CAN_WAIT = frozenset({"draft.pending", "draft.returned"})  #: for the end of the quiet hours
@@ -32,20 +34,28 @@ class Feed:
     cards: Cards
     status: Status
 
+    _again: dict[str, None] = field(
+        default_factory=dict
+    )  #: drafts whose cards are to be looked at anew, in order
+
     def begin(self) -> None:
         """Take up where it was left; at the very first, with what waits now."""
         with self.store.change() as tx:
             if not phone.remembered(tx.connection, "seen"):
                 phone.remember(tx, "seen", str(self.store.last_seq_in(tx.connection)))
-            self.cards.reconcile(tx)
+            self._look_at_all(tx)
+
+    def _look_at_all(self, tx: Transaction) -> None:
+        """Have each card of what is open say what is so, a few at a time: there may be thousands. A restart does so anyway."""
+        self._again |= {row.id: None for row in drafts.listed(tx.connection)}
 
     def step(self) -> bool:
-        """Follow some events; whether there may be more."""
+        """Follow some events, or else look at some cards anew; whether there may be more."""
         with self.store.read() as connection:
             seen = int(phone.remembered(connection, "seen") or 0)
         ahead = self.store.events_after(seen, LOOK)
         if not ahead:
-            return False
+            return self._look_at_some()
         events, last = _some(ahead)
         with self.store.change() as tx:
             touched = [draft for event in events for draft in self._take(tx, event)]
@@ -53,14 +63,25 @@ class Feed:
                 self.cards.refresh(tx, draft)
                 self.status.follow(tx, draft, self.cards.subject(tx.connection, draft))
             phone.remember(tx, "seen", str(last))
-        return last < ahead[-1][0] or len(ahead) == LOOK
+        return last < ahead[-1][0] or len(ahead) == LOOK or bool(self._again)
+
+    def _look_at_some(self) -> bool:
+        some = list(islice(self._again, ANEW))
+        with self.store.change() as tx:
+            for draft in some:
+                self.cards.look_anew(tx, draft)
+                self.status.correct(tx, draft, self.cards.subject(tx.connection, draft))
+        for draft in some:
+            del self._again[draft]
+        return bool(self._again)
 
     def _take(self, tx: Transaction, event: dict[str, Any]) -> list[str]:
         """Tell of one event; the drafts whose cards are to say anew what is so."""
         name, draft = str(event["event"]), str(event.get("draft") or "")
         self.status.tell(tx, event)
         if name in {"stop.engaged", "stop.released"}:
-            return phone.living(tx.connection)
+            self._look_at_all(tx)
+            return []
         if not draft or not name.startswith(TELLS):
             return []
         held = drafts.held(tx.connection, draft)

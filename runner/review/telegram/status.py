@@ -85,6 +85,15 @@ class Status:
             return
         if words := fate(tx.connection, draft, self.zone):
             self._edit(tx, f"draft {draft}", f"{subject.task}, draft {draft}: {words}")
+        else:
+            self.correct(tx, draft, subject)
+
+    def correct(self, tx: Transaction, draft: str, subject: Subject) -> None:
+        """Have what the owners were told of the draft be so still."""
+        words = fate(tx.connection, draft, self.zone) or "it waits for a decision"
+        for chat in self.reviewers.chats():
+            if (last := phone.about(tx.connection, f"draft {draft}", chat)) is not None:
+                phone.want(tx, last, text=plain([f"{subject.task}, draft {draft}: {words}"]))
 
     def _notify(self, event: Mapping[str, Any]) -> str:
         known = self.tasks().get(str(event.get("task")))
