@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections import Counter, defaultdict
 from contextlib import contextmanager
@@ -273,8 +274,11 @@ class Broker:
     async def _figures(self, days: Any) -> dict[str, Any]:
         if not isinstance(days, int) or not 0 < days <= DAYS_MAX:
             raise RunError(f"run.figures(days={days!r}): a whole number from 1 to {DAYS_MAX}")
+        return await asyncio.to_thread(self._count, timedelta(days=days))
+
+    def _count(self, span: timedelta) -> dict[str, Any]:
         with self.store.read() as connection:
-            return figures.count(connection, self.store.clock.now() - timedelta(days=days))
+            return figures.count(connection, self.store.clock.now() - span)
 
     def _tell(self, event: str, session: Session, **details: Any) -> None:
         self.store.tell(event, run=session.run, task=session.task.name, **details)

@@ -105,14 +105,14 @@ async def test_the_morning_sums_up_once(tmp_path: Path, tg: StandInTelegram) -> 
         clock = HandClock()
         clock.at = hand.it.app.store.clock.now()
         hand.it.app.store.clock = clock
-        hand.phone.tick()
+        await hand.phone.tick()
         assert hand.sees("🌅") is None
         made, clock.at = clock.at, next_at(time(8), clock.at, ZoneInfo("UTC"))
         with hand.it.app.store.change() as tx:
             slots.record(tx, "note", clock.at, "missed: too late to be of use", count=2)
         age = (clock.at - made) // timedelta(hours=1)
         for _ in range(3):
-            hand.phone.tick()
+            await hand.phone.tick()
         told = await hand.reads("🌅")
         for words in ("1 drafts wait", "note: 1 ok", "Spent: $0.0000 yesterday", "Journal: event"):
             assert words in said(told)
@@ -130,12 +130,12 @@ async def test_a_run_that_should_have_ended_is_an_alarm_once(tmp_path: Path, tg:
         with hand.it.app.store.change() as tx:
             runs.add(tx, "r1", "note")
         await hand.it.event("log", message="begun")
-        hand.phone.tick()
+        await hand.phone.tick()
         clock = HandClock()
         clock.at = hand.it.app.store.clock.now() + timedelta(minutes=15)
         hand.it.app.store.clock = clock
         for _ in range(3):
-            hand.phone.tick()
+            await hand.phone.tick()
         await hand.reads("🚨 note: run r1 began 15 min ago and has not ended")
         (tmp_path / ".runner" / "folders" / "note" / "go").touch()
         await hand.it.event("run.finished")

@@ -21,23 +21,34 @@ COUNTED = ("made", "unchanged", "edited", "revised", "rejected", "expired", "del
 def count(connection: Connection, since: datetime) -> dict[str, Any]:
     """Runs by task and status, slots missed by task, drafts by state now, dollars, what drafts came to; since that instant.
 
-    In `attention` are counts alone: why its owner rejected one task's drafts is no other task's to read.
+    In `attention` are counts alone: why its owner rejected one task's drafts is no other task's to read. Of a busy
+    year it takes a while: ask in a thread.
     """
-    by_status = select(runs.c.task, runs.c.status, func.count()).where(runs.c.created >= stamp(since))
-    missed = select(slots.c.task, func.sum(slots.c.count)).where(
-        slots.c.recorded >= stamp(since), slots.c.outcome.startswith("missed")
-    )
-    counted: dict[str, dict[str, int]] = {}
-    for task, status, number in connection.execute(by_status.group_by(runs.c.task, runs.c.status)):
-        counted.setdefault(task, {})[status] = number
     return {
-        "runs": counted,
-        "missed": {row[0]: row[1] for row in connection.execute(missed.group_by(slots.c.task))},
+        "runs": runs_by_task(connection, since),
+        "missed": missed_by_task(connection, since),
         "drafts": by_state(connection),
         "cost_usd": float(money.spent(connection, since)),
         "cost_by_task": _costs(connection, since),
         "attention": {each.task: _counts(each) for each in _drafted(connection, since)},
     }
+
+
+def runs_by_task(connection: Connection, since: datetime) -> dict[str, dict[str, int]]:
+    """How many runs each task had since that instant, by their status."""
+    query = select(runs.c.task, runs.c.status, func.count()).where(runs.c.created >= stamp(since))
+    counted: dict[str, dict[str, int]] = {}
+    for task, status, number in connection.execute(query.group_by(runs.c.task, runs.c.status)):
+        counted.setdefault(task, {})[status] = number
+    return counted
+
+
+def missed_by_task(connection: Connection, since: datetime) -> dict[str, int]:
+    """How many slots each task missed, as was noticed since that instant; tasks that missed none are left out."""
+    query = select(slots.c.task, func.sum(slots.c.count)).where(
+        slots.c.recorded >= stamp(since), slots.c.outcome.startswith("missed")
+    )
+    return {row[0]: row[1] for row in connection.execute(query.group_by(slots.c.task))}
 
 
 def _drafted(connection: Connection, since: datetime) -> list[stats.Stats]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 from typing import TYPE_CHECKING
@@ -34,7 +35,7 @@ class Digest:
     at: str  #: "08:00"; empty is never
     head: Callable[[], tuple[int, str]]  #: number and hash of the journal's last line
 
-    def look(self) -> None:
+    async def look(self) -> None:
         """Send it if its hour has come since the last one."""
         if not self.at:
             return
@@ -44,23 +45,30 @@ class Digest:
             last = phone.remembered(connection, "digest")
         if last == hour:
             return
+        # at the very first there is nothing to sum up; of a busy day it takes a while, and nothing else waits for it
+        text = await asyncio.to_thread(self._text, now) if last else ""
         with self.store.change() as tx:
             phone.remember(tx, "digest", hour)
-            if last:  # at the very first there is nothing to sum up
-                self.status.say(tx, "digest", "\n".join(self.lines(tx.connection, now)), is_urgent=True)
+            if text:
+                self.status.say(tx, "digest", text, is_urgent=True)
+
+    def _text(self, now: datetime) -> str:
+        with self.store.read() as connection:
+            return "\n".join(self.lines(connection, now))
 
     def lines(self, connection: Connection, now: datetime) -> list[str]:
         """The summary."""
         here = now.astimezone(self.zone).replace(hour=0, minute=0, second=0, microsecond=0)
-        counted = figures.count(connection, now - DAY)
+        ran = figures.runs_by_task(connection, now - DAY)
+        missed = figures.missed_by_task(connection, now - DAY)
         yesterday = money.spent(connection, here - DAY) - money.spent(connection, here)
         month = money.spent(connection, here.replace(day=1))
         seq, digest = self.head()
         return [
             f"🌅 {now.astimezone(self.zone):%a %d %b}",
             *self._waiting(connection, now),
-            *(f"{task}: {_counts(statuses)}" for task, statuses in sorted(counted["runs"].items())),
-            *(f"{task}: {count} slots missed" for task, count in sorted(counted["missed"].items())),
+            *(f"{task}: {_counts(statuses)}" for task, statuses in sorted(ran.items())),
+            *(f"{task}: {count} slots missed" for task, count in sorted(missed.items())),
             f"Spent: ${yesterday:.4f} yesterday, ${month:.4f} this month",
             f"Journal: event {seq}, head {digest}",
         ]

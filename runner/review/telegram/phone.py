@@ -153,14 +153,14 @@ class Phone:
         """Look at what only time brings."""
         while True:
             try:
-                self.tick()
+                await self.tick()
             except StoreError as error:
                 self._others.say("error", str(error), source="telegram")
             await asyncio.sleep(TICK_S)
 
-    def tick(self) -> None:
+    async def tick(self) -> None:
         """The morning's summary, and runs that should have ended."""
-        self.digest.look()
+        await self.digest.look()
         with self.store.change() as tx:
             self.status.look_for_overdue(tx)
         self.sender.look()
