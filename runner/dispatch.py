@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from runner.clock import parse, stamp
-from runner.errors import GoneError, StoreError
+from runner.errors import GoneError
 from runner.store import runs, slots
 
 if TYPE_CHECKING:
@@ -51,15 +51,12 @@ class Dispatch:
 
     def look(self) -> None:
         """Start what may start; end what never will."""
-        if self._is_closed or self._is_full:  # whoever ends looks again
+        if self._is_closed or self._is_full or self.stop.look():  # whoever ends looks again
             return
         with self.store.read() as connection:
             waiting = runs.queued(connection)
             paused = slots.paused(connection) if waiting else {}
         if not waiting:
-            return
-        if self.stop.look():
-            self._end([run.id for run in waiting], "stopped", f"stopped: {self.stop.reason}")
             return
         self._wait_for([run.not_before for run in waiting if run.not_before])
         parked = {run.task for run in waiting if run.parked}
@@ -72,7 +69,7 @@ class Dispatch:
                     chosen[run.id] = self._running[run.id] = task
             if chosen:
                 self._start(chosen)
-        except StoreError:
+        except BaseException:
             for name in chosen:
                 del self._running[name]
             raise
@@ -87,7 +84,8 @@ class Dispatch:
         try:
             task = self.find(run.task)
         except GoneError as error:
-            self._end([run.id], "error", str(error))
+            with self.store.change() as tx:
+                runs.finish(tx, run.id, "error", str(error), was="queued")
             return None
         return task if self._is_free(task) else None
 
@@ -112,11 +110,6 @@ class Dispatch:
         finally:
             del self._running[run]
             self.soon()
-
-    def _end(self, doomed: list[str], status: str, reason: str) -> None:
-        with self.store.change() as tx:
-            for run in doomed:
-                runs.finish(tx, run, status, reason, was="queued")
 
     def _wait_for(self, hours: list[str]) -> None:
         """Look again when the next of these hours has come."""

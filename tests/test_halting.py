@@ -291,6 +291,28 @@ async def test_promise_19_a_run_that_had_not_begun_does_not_begin_though_stop_ca
         assert trace.exists()
 
 
+@pytest.mark.parametrize("is_full", [False, True])
+async def test_promise_19_a_run_that_waits_for_its_turn_never_begins_though_stop_was_released_at_once(
+    tmp_path: Path, *, is_full: bool
+) -> None:
+    async with rehearsal(tmp_path, max_runs=1) as it:
+        it.drop("long.py", note("import time\ntime.sleep(60)", options="retries=0").replace("note(", "long("))
+        it.drop("note.py", note("(run.folder / 'here').touch()"))
+        await it.until(lambda: {"long", "note"} <= it.app.catalog.tasks.keys())
+        if is_full:
+            with it.app.store.change() as tx:
+                runs.add(tx, "r1", "long")
+            await it.event("run.started", run="r1")
+        with it.app.store.change() as tx:
+            runs.add(tx, "r2", "note")
+        it.desk.halt("ana")
+        it.desk.resume("ana")
+        ended = await it.event("run.finished", run="r2")
+        assert ended["status"] == "stopped"
+        assert not (it.app.state_folder / "folders" / "note" / "here").exists()
+        assert (await it.run("note")).status == "ok"
+
+
 async def test_promise_19_a_run_that_stop_killed_is_not_tried_again_though_stop_was_released_at_once(
     tmp_path: Path,
 ) -> None:

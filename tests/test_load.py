@@ -60,7 +60,10 @@ def at_once_{n}(run): pass
 
 
 class Heart(selectors.DefaultSelector):
-    """The loop's own selector: asked once a turn, so it knows how long each took, by the clock and of the loop's own time."""
+    """The loop's own selector: asked once a turn, so it knows how long each took, by the clock and of the loop's own time.
+
+    A timer that the loop could not wake for in time, since another thread or program had the processor, counts too.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -76,8 +79,11 @@ class Heart(selectors.DefaultSelector):
         """A turn is over; wait for what the next is about."""
         self.worst = max(self.worst, time.monotonic() - self.at)
         self.worst_cpu = max(self.worst_cpu, time.thread_time() - self.cpu)
+        due = time.monotonic() + timeout if timeout is not None else None
         ready = super().select(timeout)
         self.at, self.cpu = time.monotonic(), time.thread_time()
+        if due is not None:
+            self.worst = max(self.worst, self.at - due)
         return ready
 
     def watch(self, ended: threading.Event) -> None:

@@ -185,6 +185,22 @@ def test_a_new_revision_voids_the_approval_and_changes_the_digest(store: Store) 
             drafts.content(connection, "k3v9", 3)
 
 
+def test_promise_19_what_is_queued_when_stop_comes_or_goes_never_begins(store: Store) -> None:
+    with store.change() as tx:
+        runs.add(tx, "r1", "greet")
+        stops.engage(tx, "too loud", "ana")
+    with store.read() as connection:
+        row = runs.get(connection, "r1")
+        assert (row.status, row.error) == ("stopped", "stopped: too loud")
+    with store.change() as tx:
+        runs.add(tx, "r2", "greet")
+        stops.release(tx, "ana")
+        runs.add(tx, "r3", "greet")
+    with store.read() as connection:
+        assert runs.get(connection, "r2").status == "stopped"
+        assert [row.id for row in runs.queued(connection)] == ["r3"]
+
+
 def test_promise_18_stop_voids_each_approval_not_yet_begun(store: Store) -> None:
     with store.change() as tx:
         put(tx, "k3v9")

@@ -151,6 +151,12 @@ def finish(
     return True
 
 
+def end_queued(tx: Transaction, reason: str) -> None:
+    """End each run that has not begun: stopped, for that reason."""
+    for run in queued(tx.connection):
+        finish(tx, run.id, "stopped", reason, was="queued")
+
+
 def _move(tx: Transaction, run: str, was: str, values: dict[str, Any]) -> bool:
     return bool(tx.connection.execute(_MOVE, {"run": run, "was": was, **values}).rowcount)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Connection, insert, select, update
 
 from runner.clock import stamp
+from runner.store import runs
 from runner.store.decisions import void_yeses
 from runner.store.phone import void_approvals
 from runner.store.schema import deliveries, stops
@@ -42,7 +43,10 @@ def last_release(connection: Connection) -> str:
 
 
 def engage(tx: Transaction, reason: str, by: str) -> bool:
-    """Latch the stop, void each approval not yet begun and each still on its way; False when it was engaged already."""
+    """Latch the stop; False when it was engaged already.
+
+    In the same transaction each approval not yet begun is void, and each still on its way, and no run that waits begins.
+    """
     if latched(tx.connection):
         return False
     tx.connection.execute(insert(stops).values(engaged=stamp(tx.now), reason=reason, by=by))
@@ -52,6 +56,7 @@ def engage(tx: Transaction, reason: str, by: str) -> bool:
     void_yeses(tx)
     void_approvals(tx)
     give_back(tx, "STOP was engaged before its delivery began")
+    runs.end_queued(tx, f"stopped: {reason}")
     return True
 
 
@@ -61,4 +66,5 @@ def release(tx: Transaction, by: str) -> bool:
     if not tx.connection.execute(query).rowcount:
         return False
     tx.tell("stop.released", by=by)
+    runs.end_queued(tx, "stopped: it was queued while STOP was engaged")
     return True

@@ -77,7 +77,7 @@ def _fault(which: str) -> str:
                 env=BARE,
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
-                start_new_session=True,  # it leads its group, as a child does
+                start_new_session=True,  # whoever leads a session can't leave its group: no sandbox closes that way
                 timeout=TRIAL_S,
                 check=False,
             )
