@@ -194,11 +194,11 @@ def is_open(connection: Connection, task: str) -> bool:
 
 def recent(connection: Connection, task: str | None = None, limit: int = 20) -> list[Row[Any]]:
     """The newest runs first, each with its bill."""
+    some = select(runs).where(runs.c.task == task) if task else select(runs)
+    newest = some.order_by(runs.c.created.desc(), runs.c.id).limit(limit).subquery()
     cost = func.coalesce(func.sum(spending.c.cost_nano_usd), 0).label("cost")
-    query = select(runs, cost).outerjoin(spending, spending.c.run == runs.c.id).group_by(runs.c.id)
-    if task:
-        query = query.where(runs.c.task == task)
-    return list(connection.execute(query.order_by(runs.c.created.desc(), runs.c.id).limit(limit)))
+    query = select(newest, cost).outerjoin(spending, spending.c.run == newest.c.id).group_by(newest.c.id)
+    return list(connection.execute(query.order_by(newest.c.created.desc(), newest.c.id)))
 
 
 def state(connection: Connection, task: str) -> dict[str, Any]:

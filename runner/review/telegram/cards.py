@@ -51,7 +51,10 @@ class Cards:
 
     def subject(self, connection: Connection, draft: str) -> Subject:
         """What a decision on the draft would be about."""
-        row = drafts.get(connection, draft)
+        return self.about(drafts.get(connection, draft))
+
+    def about(self, row: Row[Any]) -> Subject:
+        """The same, of a draft's row."""
         return Subject(row.task, row.kind, self.reviewers.label_of(row.task))
 
     def issue(self, tx: Transaction, draft: str, not_before: datetime | None = None) -> None:

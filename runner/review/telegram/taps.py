@@ -212,7 +212,7 @@ class Taps:
         waiting = [
             row
             for row in drafts.listed(tx.connection, frozenset({State.PENDING, State.UNCERTAIN}))
-            if self.reviewers.may_decide(person, self.cards.subject(tx.connection, row.id))
+            if self.reviewers.may_decide(person, self.cards.about(row))
         ]
         ids = [row.id for row in waiting]
         rest = waiting[ids.index(after) + 1 :] if after in ids else waiting
