@@ -55,6 +55,7 @@ class Model:
     known: int = 0  #: the one that the runner has read
     file: str = ""  #: the STOP file: "ours", "theirs" or none
     is_stopped: bool = False
+    stops: int = 0  #: that were seen
     is_up: bool = True
     is_unread: bool = False  #: the code has not been read since the last stop
     taken: set[str] = field(default_factory=set)  #: words that took effect
@@ -117,7 +118,7 @@ class Model:
         """Halt: each yes that was not carried out is void, now and after."""
         if self.is_stopped:
             return
-        self.is_stopped = True
+        self.is_stopped, self.stops = True, self.stops + 1
         for paper in self.papers.values():
             if paper.state == "approved":
                 paper.back()

@@ -241,6 +241,15 @@ def test_a_card_whose_change_was_not_answered_is_as_good_as_before(state: Any) -
     state.two_taps_come_in_the_wrong_order()
 
 
+def test_a_yes_from_before_a_stop_is_none_for_the_runner_that_comes_up_after_it(state: Any) -> None:
+    state.begin(kinds=["Plain"], chance=PHONE)
+    state.crash()
+    state.tap_while_nobody_listens(number=0)
+    state.stop(how="ours")
+    state.resume()
+    state.start()
+
+
 def test_reasons_for_a_no_are_offered_though_the_first_offer_was_lost(state: Any) -> None:
     state.begin(kinds=["Plain"], chance=PHONE)
     state.the_line_drops_a_call(method="editMessageText", step=DropsRequest())

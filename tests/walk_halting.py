@@ -129,10 +129,11 @@ class Halting(Walker):
     def _follow_late(self) -> None:
         """What was tapped while nobody listened is taken, if it still may be."""
         rows = self.world.rows()
-        for paper, revision in self.late:
+        for paper, revision, after in self.late:
             (draft,) = (name for name, each in self.model.papers.items() if each is paper)
             if rows[draft].state in {"approved", "delivered"} and paper.state == "pending":
                 assert self.model.approve(paper, revision), f"a tap on revision {revision} was taken"
+                assert after == self.model.stops, "a tap from before a stop was taken"
         self.late.clear()
         if self.model.file == "" and (self.world.home / "STOP").exists():
             self.model.file = "ours"

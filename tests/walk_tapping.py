@@ -123,7 +123,7 @@ class Tapping(Walker):
         if found:
             message, button, draft, revision = found[number % len(found)]
             self._press(message, button)
-            self.late.append((self.model.papers[draft], revision))
+            self.late.append((self.model.papers[draft], revision, self.model.stops))
 
     @precondition(has_line)
     @rule(

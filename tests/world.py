@@ -169,6 +169,8 @@ class World:
         is_listening = updates._waiting is not None and not updates._waiting.done()
         if not is_listening or updates.pending or updates._again or line.intake._answers or line.sender._work:
             return False
+        if line.feed._again:
+            return False
         with self.store.read() as connection:  # what is dear to ask comes last
             seen = int(phone.remembered(connection, "seen") or 0)
             if seen < self.store.last_seq_in(connection) or phone.unhandled(connection):
