@@ -307,6 +307,22 @@ async def test_promise_18_a_yes_that_was_on_its_way_while_stop_came_and_went_is_
         await hand.it.event("delivery.delivered", draft=draft)
 
 
+async def test_promise_19_a_resume_of_one_stop_is_none_of_the_next(
+    tmp_path: Path, tg: StandInTelegram
+) -> None:
+    async with phoned(tmp_path, tg) as hand:
+        hand.it.desk.halt("ana", "too loud")
+        await hand.it.event("stop.engaged")
+        tg.says(OWNER, "/resume")
+        asked = await hand.shown("Yes, resume", "Stopped: too loud")
+        hand.it.desk.resume("ana")
+        hand.it.desk.halt("bob", "it is on fire")
+        await hand.it.event("stop.engaged", by="the STOP file", reason="it is on fire")
+        answer = await hand.answer(tg.taps(OWNER, asked["message_id"], "Yes, resume"))
+        assert answer["text"] == "🛑 Stopped: it is on fire. Nothing is decided until /resume."
+        assert hand.it.app.stop.reason is not None
+
+
 async def test_promise_19_a_stop_file_of_somebodys_own_is_not_resumed_from_the_phone(
     tmp_path: Path, tg: StandInTelegram
 ) -> None:

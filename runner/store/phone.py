@@ -23,6 +23,7 @@ NONCE_BYTES = 24  #: 192 random bits, which nobody guesses
 FIRST, CARD, LAST = range(3)  #: ranks: answers and what was decided; what is to be decided; what is only told
 NO_CHAT = -(1 << 63)  #: before every chat that there is
 
+GOES = ("approve", "approve_at", "resume")  #: what a button means that lets something go
 Rows = list[list[tuple[str, str, str]]]  #: of buttons: words, action, argument
 
 # what every turn asks is put together once
@@ -296,9 +297,9 @@ def renew_buttons(tx: Transaction, number: int) -> None:
         want(tx, row, buttons=keyboard)
 
 
-def void_approvals(tx: Transaction) -> None:
-    """Have no button that says yes mean anything any more, on whatever screen it still is."""
-    tx.connection.execute(delete(buttons).where(buttons.c.action.in_(("approve", "approve_at"))))
+def disarm(tx: Transaction) -> None:
+    """Have no button that lets something go mean anything any more, on whatever screen it still is."""
+    tx.connection.execute(delete(buttons).where(buttons.c.action.in_(GOES)))
 
 
 def button(connection: Connection, nonce: str) -> Row[Any] | None:

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, insert, select, update
 from runner.clock import stamp
 from runner.store import runs
 from runner.store.decisions import void_yeses
-from runner.store.phone import void_approvals
+from runner.store.phone import disarm
 from runner.store.schema import deliveries, stops
 from runner.store.waiting import give_back
 
@@ -45,7 +45,8 @@ def last_release(connection: Connection) -> str:
 def engage(tx: Transaction, reason: str, by: str) -> bool:
     """Latch the stop; False when it was engaged already.
 
-    In the same transaction each approval not yet begun is void, and each still on its way, and no run that waits begins.
+    In the same transaction approvals not yet begun are void, runs that wait are ended, and no button means anything
+    that would let something go: a yes, or the resume of an earlier stop.
     """
     if latched(tx.connection):
         return False
@@ -54,7 +55,7 @@ def engage(tx: Transaction, reason: str, by: str) -> bool:
     tx.connection.execute(update(deliveries).where(deliveries.c.outcome.is_(None)).values(may_repeat=0))
     tx.connection.execute(update(deliveries).where(deliveries.c.outcome == "uncertain").values(may_repeat=0))
     void_yeses(tx)
-    void_approvals(tx)
+    disarm(tx)
     give_back(tx, "STOP was engaged before its delivery began")
     runs.end_queued(tx, f"stopped: {reason}")
     return True
