@@ -101,6 +101,9 @@ class Session:
         return Asker(self.run, self.task.name, self.task.limits.label)
 
 
+BEYOND = "more than its budget"
+
+
 @dataclass(slots=True)
 class Broker:
     """Answers what runs ask, each answer bounded, budgeted and on record."""
@@ -116,6 +119,9 @@ class Broker:
     price: Callable[[str, dict[str, Any]], Decimal | None]  #: the most that a request can cost
     is_paced: bool = True  #: whether a task that gets many pages has to wait
     _paces: defaultdict[str, Pace] = field(default_factory=lambda: defaultdict(Pace))  #: by task
+    _counting: asyncio.Lock = field(
+        default_factory=asyncio.Lock
+    )  #: one at a time: threads are there for others too
 
     async def answer(self, session: Session, message: dict[str, Any]) -> Any:
         """The answer to a child's message; raises `RunnerError` where it is refused."""
@@ -168,7 +174,10 @@ class Broker:
             await self.patience.wait(session, position, question)
 
     def _exceeded(self, session: Session, error: BudgetError) -> None:
-        """Say so; where it is the task's own budget, the task pauses and its owner is asked."""
+        """Say so, once a run; where it is the task's own budget, the task pauses and its owner is asked."""
+        session.asked[BEYOND] += 1
+        if session.asked[BEYOND] > 1:
+            return
         task, reason = session.task.name, str(error)
         with self.store.change() as tx:
             event = "budget.exceeded"
@@ -274,7 +283,8 @@ class Broker:
     async def _figures(self, days: Any) -> dict[str, Any]:
         if not isinstance(days, int) or not 0 < days <= DAYS_MAX:
             raise RunError(f"run.figures(days={days!r}): a whole number from 1 to {DAYS_MAX}")
-        return await asyncio.to_thread(self._count, timedelta(days=days))
+        async with self._counting:
+            return await asyncio.to_thread(self._count, timedelta(days=days))
 
     def _count(self, span: timedelta) -> dict[str, Any]:
         with self.store.read() as connection:

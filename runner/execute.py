@@ -72,7 +72,10 @@ class Executor:
         try:
             verdict = await self._attempt(attempt)
         except asyncio.CancelledError:
-            self._conclude(attempt, Verdict("interrupted", "the runner ended", may_help=True))
+            interrupted = Verdict("interrupted", "the runner ended", may_help=True)
+            self._conclude(
+                attempt, Verdict("stopped", STOPPED) if self._was_stopped(attempt) else interrupted
+            )
             raise
         except Exception as error:  # noqa: BLE001 - a run must come to an end, whatever it met
             verdict = self._fault(attempt, error)

@@ -28,7 +28,6 @@ class Halt:
     recover: Callable[[], None]  #: puts on record what could not be while the store failed
     was_stopped: bool = False  #: and the modules were not read since
     loop: asyncio.AbstractEventLoop = field(init=False)  #: of the runner that is up
-    _recorded: int = 0  #: how many stops were put into the store
 
     def engage(self) -> None:
         """STOP was seen, by whatever thread: kill first, then write it down."""
@@ -50,10 +49,10 @@ class Halt:
             latch = stops.latched(connection)
         reason = self.stop.reason
         # read after the reason: a stop seen in between is not taken for the last one
-        is_recorded = self.is_recorded
+        is_recorded = self.stop.is_recorded
         if latch is not None:
             self.stop.engage(latch.reason)
-            self._recorded = self.stop.times
+            self.stop.recorded = self.stop.times
         elif reason is not None and is_recorded and sight(self.stop.path) is None:
             self.stop.release()
             self.recover()  # what could not be put on record while the store failed
@@ -62,9 +61,4 @@ class Halt:
             self.stop.explain(sight(self.stop.path) or reason)
             with self.store.change() as tx:
                 stops.engage(tx, str(self.stop.reason), "the STOP file")
-            self._recorded = self.stop.times
-
-    @property
-    def is_recorded(self) -> bool:
-        """Whether the stop that is engaged is in the store."""
-        return self._recorded == self.stop.times
+            self.stop.recorded = self.stop.times

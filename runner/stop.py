@@ -43,6 +43,7 @@ class Stop:
     latch: Callable[[str], None]  #: called once, at first sight, with the reason
     appeared: Callable[[], bool] = lambda: False  #: whether the file came since the last such question
     times: int = 0  #: how often it was engaged, this time included; counted before `reason` tells of it
+    recorded: int = 0  #: how many of those times are in the store, or were found there
     _reason: str | None = field(default=None)
     _lock: threading.RLock = field(default_factory=threading.RLock)
 
@@ -50,6 +51,11 @@ class Stop:
     def reason(self) -> str | None:
         """Why it is engaged; None when it is not."""
         return self._reason
+
+    @property
+    def is_recorded(self) -> bool:
+        """Whether the stop that is engaged is in the store, or was."""
+        return self.recorded == self.times
 
     def look(self) -> bool:
         """Whether the runner is stopped; the first sight of the file latches it."""

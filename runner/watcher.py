@@ -58,7 +58,7 @@ class Watcher:
             await asyncio.sleep(LOOK_S)
             with self.surviving("the store could not be looked at"):
                 has_changed = version != (version := self.database.version())
-                if has_changed or not self.halt.is_recorded:
+                if has_changed or not self.halt.stop.is_recorded:
                     self.soon()
 
     @contextmanager

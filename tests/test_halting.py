@@ -313,6 +313,49 @@ async def test_promise_19_a_run_that_waits_for_its_turn_never_begins_though_stop
         assert (await it.run("note")).status == "ok"
 
 
+async def test_promise_19_a_run_that_was_cut_off_before_a_stop_does_not_go_on_after_it(
+    tmp_path: Path, store: Store
+) -> None:
+    with store.change() as tx:
+        runs.add(tx, "r1", "note")
+        runs.begin(tx, "r1", {})  # and its runner was killed
+    project = Project(load(tmp_path), store)
+    project.desk.halt("ana")
+    project.desk.resume("ana")
+    with store.read() as connection:
+        row = runs.get(connection, "r1")
+    assert (row.status, row.error) == ("stopped", "stopped: STOP was engaged while it was under way")
+
+
+async def test_promise_19_a_run_that_a_stop_ended_is_not_begun_by_the_runner_that_follows(
+    tmp_path: Path,
+) -> None:
+    async with rehearsal(tmp_path) as it:
+        it.drop("note.py", note("import asyncio; await asyncio.sleep(60)"))
+        await it.until(lambda: "note" in it.app.catalog.tasks)
+        with it.app.store.change() as tx:
+            runs.add(tx, "r1", "note")
+        await it.event("run.started", run="r1")
+        it.app.stop.engage("too loud")
+    async with rehearsal(tmp_path) as it:
+        with it.app.store.read() as connection:
+            assert runs.get(connection, "r1").status == "stopped"
+
+
+async def test_what_was_queued_after_a_resume_begins_though_somebody_resumes_again(tmp_path: Path) -> None:
+    async with rehearsal(tmp_path) as it:
+        it.drop("note.py", note("return None"))
+        await it.until(lambda: "note" in it.app.catalog.tasks)
+        it.desk.halt("ana")
+        await it.event("stop.engaged")
+        with it.app.store.change() as tx:  # by another process
+            stops.release(tx, "ana")
+            runs.add(tx, "r1", "note")
+        it.desk.resume("bob")
+        ended = await it.event("run.finished", run="r1")
+        assert ended["status"] == "ok"
+
+
 async def test_promise_19_a_run_that_stop_killed_is_not_tried_again_though_stop_was_released_at_once(
     tmp_path: Path,
 ) -> None:

@@ -74,6 +74,15 @@ async def test_a_budget_of_all_pauses_nobody(tmp_path: Path) -> None:
         assert it.found("budget.exceeded")
 
 
+async def test_a_run_that_asks_on_and_on_beyond_a_budget_is_told_of_once(tmp_path: Path) -> None:
+    settings(tmp_path, "monthly_budget_usd = 0.001\n")
+    async with rehearsal(tmp_path) as it:
+        insists = "for n in range(9):\n    try: await run.claude(f'{n}', max_tokens=64_000)\n    except Exception: pass"
+        it.drop("note.py", note(insists))
+        await it.run("note")
+        assert len(it.found("budget.exceeded")) == 1
+
+
 async def test_a_budget_that_is_nearly_spent_is_told_once_whatever_restarts(tmp_path: Path) -> None:
     settings(tmp_path, TASK_BUDGET.format(10))
     told = []

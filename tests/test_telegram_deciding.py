@@ -14,11 +14,12 @@ from phones import APPROVE, GROUP, OWNER, REJECT, STRANGER, Hand, buttons, phone
 from runner.errors import DecisionError
 from runner.rehearsal.telegram import EXPIRED, Answers, StandInTelegram
 from runner.review.telegram.poll import Rhythm
-from runner.store import stops
+from runner.store import drafts, phone, stops
+from runner.testing import rehearsal
 from runner.worker.sealing.report import report
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
 
@@ -297,7 +298,7 @@ async def test_promise_18_a_yes_that_was_on_its_way_while_stop_came_and_went_is_
             stops.engage(tx, "too loud", "ana")
             stops.release(tx, "ana")
         answer = await hand.answer(tg.taps(OWNER, card["message_id"], data=_nonce(card)))
-        assert "out of date" in answer["text"]
+        assert "It has new buttons in a moment" in answer["text"]
         assert hand.it.desk.sheet(draft).held.state == "pending"
         old = _nonce(card)
         await hand.it.until(
@@ -305,6 +306,75 @@ async def test_promise_18_a_yes_that_was_on_its_way_while_stop_came_and_went_is_
         )
         await hand.tap(APPROVE)
         await hand.it.event("delivery.delivered", draft=draft)
+
+
+async def test_promise_18_what_a_menu_offered_while_stopped_is_no_yes_after_it(
+    tmp_path: Path, tg: StandInTelegram
+) -> None:
+    async with phoned(tmp_path, tg) as hand:
+        draft = await drafted(hand)
+        await hand.shown(APPROVE)
+        with hand.it.app.store.change() as tx:  # by another process, between two looks
+            stops.engage(tx, "too loud", "ana")
+            number = phone.posts_of(tx.connection, phone.cards_of(tx.connection, draft)[0].id)[-1].id
+            rows = [[("Approve for the next free hour", "approve_at", "")]]
+            digest = drafts.held(tx.connection, draft).digest
+            ((key,),) = phone.put_buttons(tx, number, rows, draft, digest)
+            stops.release(tx, "ana")
+        card = await hand.shown(APPROVE)
+        answer = await hand.answer(tg.taps(OWNER, card["message_id"], data=key["callback_data"]))
+        assert "out of date" in answer["text"]
+        assert hand.it.desk.sheet(draft).held.state == "pending"
+
+
+async def test_a_card_is_put_right_while_much_else_happens(tmp_path: Path, tg: StandInTelegram) -> None:
+    async with phoned(tmp_path, tg) as hand:
+        await drafted(hand)
+        card = await hand.shown(APPROVE)
+        work = asyncio.create_task(_chatter(hand))
+        hand.it.desk.halt("ana")
+        await hand.it.until(lambda: hand.button(APPROVE) is None, "that no button says yes")
+        hand.it.desk.resume("ana")
+        assert (await hand.shown(APPROVE))["message_id"] == card["message_id"]
+        work.cancel()
+
+
+async def _chatter(hand: Hand) -> None:
+    while True:
+        hand.it.app.store.tell("page.fetched", run="r1", task="other")
+        await asyncio.sleep(0.01)
+
+
+async def test_a_phone_with_nothing_to_tell_commits_nothing(tmp_path: Path, tg: StandInTelegram) -> None:
+    async with phoned(tmp_path, tg) as hand:
+        await drafted(hand)
+        await hand.shown(APPROVE)
+        await hand.it.until(lambda: not hand.phone.feed._again)
+        await asyncio.sleep(0.5)
+        commits, store = [0], hand.it.app.store
+        store.committed = partial(_counted, commits, store.committed)
+        await asyncio.sleep(1)
+        assert commits[0] < 3
+
+
+def _counted(calls: list[int], further: Callable[[], None]) -> None:
+    calls[0] += 1
+    further()
+
+
+async def test_the_card_of_a_draft_that_was_decided_is_put_right_at_the_next_start(
+    tmp_path: Path, tg: StandInTelegram
+) -> None:
+    async with phoned(tmp_path, tg) as hand:
+        draft = await drafted(hand)
+        await hand.shown(APPROVE)
+        digest = hand.it.desk.sheet(draft).held.digest
+    async with rehearsal(tmp_path) as it:
+        it.desk.reject(draft, digest, "ana", "no")
+        it.app.store.prune(it.app.store.last_seq())  # what the phone never heard of
+    async with phoned(tmp_path, tg) as hand:
+        await hand.reads("rejected by ana")
+        assert hand.button(APPROVE) is None
 
 
 async def test_promise_19_a_resume_of_one_stop_is_none_of_the_next(

@@ -181,17 +181,17 @@ class Desk:
         A file that `runner stop` wrote is taken away; one that anybody else put there is theirs to remove.
         """
         self.stop.look()
-        reason = self.stop.reason
+        times, reason = self.stop.times, self.stop.reason
         if not remove_ours(self.stop.path):
             raise StoppedError(
                 f"{self.stop.path} is still there, and the runner did not write it; remove it first"
             )
         with self.store.change() as tx:
-            if (
-                reason is not None
-            ):  # one that nobody has put on record yet voids what was approved before it too
+            # one that nobody has put on record yet voids what was approved before it too
+            if reason is not None and not self.stop.is_recorded:
                 stops.engage(tx, reason, "the STOP file")
             was_stopped = stops.release(tx, by)
+        self.stop.recorded = times
         self.stop.release()
         return was_stopped
 

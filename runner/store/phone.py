@@ -23,7 +23,6 @@ NONCE_BYTES = 24  #: 192 random bits, which nobody guesses
 FIRST, CARD, LAST = range(3)  #: ranks: answers and what was decided; what is to be decided; what is only told
 NO_CHAT = -(1 << 63)  #: before every chat that there is
 
-GOES = ("approve", "approve_at", "resume")  #: what a button means that lets something go
 Rows = list[list[tuple[str, str, str]]]  #: of buttons: words, action, argument
 
 # what every turn asks is put together once
@@ -104,7 +103,7 @@ def forget(tx: Transaction, before: datetime) -> None:
 def begin_anew(tx: Transaction) -> None:
     """Forget what another bot heard and said: nothing of it can be tapped or changed by this one."""
     tx.connection.execute(delete(updates))
-    tx.connection.execute(delete(buttons))
+    disarm(tx)
     tx.connection.execute(delete(asks))
     tx.connection.execute(update(posts).values(state="dead"))
     tx.connection.execute(update(cards).values(state="dead"))
@@ -298,8 +297,15 @@ def renew_buttons(tx: Transaction, number: int) -> None:
 
 
 def disarm(tx: Transaction) -> None:
-    """Have no button that lets something go mean anything any more, on whatever screen it still is."""
-    tx.connection.execute(delete(buttons).where(buttons.c.action.in_(GOES)))
+    """Have no button mean anything any more that is on a screen now, or on its way there."""
+    tx.connection.execute(delete(buttons))
+
+
+def with_buttons(connection: Connection) -> list[str]:
+    """The drafts about which a button means something."""
+    return list(
+        connection.execute(select(buttons.c.draft).where(buttons.c.draft.is_not(None)).distinct()).scalars()
+    )
 
 
 def button(connection: Connection, nonce: str) -> Row[Any] | None:

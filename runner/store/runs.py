@@ -157,6 +157,12 @@ def end_queued(tx: Transaction, reason: str) -> None:
         finish(tx, run.id, "stopped", reason, was="queued")
 
 
+def end_running(tx: Transaction, reason: str) -> None:
+    """End each run that is under way by the store's account: stopped, for that reason."""
+    for run in running(tx.connection):
+        finish(tx, run.id, "stopped", reason)
+
+
 def _move(tx: Transaction, run: str, was: str, values: dict[str, Any]) -> bool:
     return bool(tx.connection.execute(_MOVE, {"run": run, "was": was, **values}).rowcount)
 

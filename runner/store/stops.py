@@ -45,8 +45,7 @@ def last_release(connection: Connection) -> str:
 def engage(tx: Transaction, reason: str, by: str) -> bool:
     """Latch the stop; False when it was engaged already.
 
-    In the same transaction approvals not yet begun are void, runs that wait are ended, and no button means anything
-    that would let something go: a yes, or the resume of an earlier stop.
+    In the same transaction approvals not yet begun are void, and runs that wait are ended.
     """
     if latched(tx.connection):
         return False
@@ -55,17 +54,22 @@ def engage(tx: Transaction, reason: str, by: str) -> bool:
     tx.connection.execute(update(deliveries).where(deliveries.c.outcome.is_(None)).values(may_repeat=0))
     tx.connection.execute(update(deliveries).where(deliveries.c.outcome == "uncertain").values(may_repeat=0))
     void_yeses(tx)
-    disarm(tx)
     give_back(tx, "STOP was engaged before its delivery began")
     runs.end_queued(tx, f"stopped: {reason}")
     return True
 
 
 def release(tx: Transaction, by: str) -> bool:
-    """Let the runner go again; False when it was not stopped."""
+    """Let the runner go again; False when it was not stopped.
+
+    Nothing goes on that is from before: no run that waits or was under way. And no button means anything any more: a yes
+    that is on its way is none, nor is the resume of this stop one of the next.
+    """
     query = update(stops).where(stops.c.released.is_(None)).values(released=stamp(tx.now), released_by=by)
     if not tx.connection.execute(query).rowcount:
         return False
     tx.tell("stop.released", by=by)
+    disarm(tx)
     runs.end_queued(tx, "stopped: it was queued while STOP was engaged")
+    runs.end_running(tx, "stopped: STOP was engaged while it was under way")
     return True

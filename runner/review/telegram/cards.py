@@ -167,12 +167,10 @@ class Cards:
                 self._kill(tx, row, LOST)
         tx.tell("telegram.refused", level="error", chat=post.chat, draft=about, reason=reason)
 
-    def look_anew(self, tx: Transaction, draft: str) -> None:
-        """Have a draft's cards say what is so; one that waits and has none gets one."""
-        self.refresh(tx, draft)
-        is_asked = drafts.held(tx.connection, draft).state in ASKED
-        if is_asked and not phone.cards_of(tx.connection, draft):
-            self.issue(tx, draft)
+    def issue_where_asked(self, tx: Transaction, draft: str, not_before: datetime | None) -> None:
+        """The same, if the draft waits for a person."""
+        if drafts.held(tx.connection, draft).state in ASKED:
+            self.issue(tx, draft, not_before)
 
 
 def _is_stopped(tx: Transaction) -> bool:

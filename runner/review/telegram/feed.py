@@ -34,53 +34,50 @@ class Feed:
     cards: Cards
     status: Status
 
-    _again: dict[str, None] = field(
-        default_factory=dict
-    )  #: drafts whose cards are to be looked at anew, in order
+    #: drafts whose cards are to be looked at anew, in order, and whether one that has none is to get one
+    _again: dict[str, bool] = field(default_factory=dict)
 
     def begin(self) -> None:
         """Take up where it was left; at the very first, with what waits now."""
         with self.store.change() as tx:
             if not phone.remembered(tx.connection, "seen"):
                 phone.remember(tx, "seen", str(self.store.last_seq_in(tx.connection)))
-            self._look_at_all(tx)
-
-    def _look_at_all(self, tx: Transaction) -> None:
-        """Have each card of what is open say what is so, a few at a time: there may be thousands. A restart does so anyway."""
-        self._again |= {row.id: None for row in drafts.listed(tx.connection)}
+            self._again = dict.fromkeys(phone.with_buttons(tx.connection), False)
+            self._again |= dict.fromkeys(_open(tx), True)
 
     def step(self) -> bool:
-        """Follow some events, or else look at some cards anew; whether there may be more."""
+        """Follow some events, and look at some cards anew; whether there may be more to do."""
         with self.store.read() as connection:
             seen = int(phone.remembered(connection, "seen") or 0)
-        ahead = self.store.events_after(seen, LOOK)
-        if not ahead:
-            return self._look_at_some()
+        ahead, again = self.store.events_after(seen, LOOK), list(islice(self._again.items(), ANEW))
+        if not ahead and not again:
+            return False
         events, last = _some(ahead)
         with self.store.change() as tx:
             touched = [draft for event in events for draft in self._take(tx, event)]
             for draft in dict.fromkeys(touched):  # once for all that became of it
                 self.cards.refresh(tx, draft)
                 self.status.follow(tx, draft, self.cards.subject(tx.connection, draft))
-            phone.remember(tx, "seen", str(last))
-        return last < ahead[-1][0] or len(ahead) == LOOK or bool(self._again)
-
-    def _look_at_some(self) -> bool:
-        some = list(islice(self._again, ANEW))
-        with self.store.change() as tx:
-            for draft in some:
-                self.cards.look_anew(tx, draft)
-                self.status.correct(tx, draft, self.cards.subject(tx.connection, draft))
-        for draft in some:
+            for draft, may_issue in again:
+                self._look_anew(tx, draft, may_issue=may_issue)
+            phone.remember(tx, "seen", str(max(seen, last)))
+        for draft, _ in again:
             del self._again[draft]
-        return bool(self._again)
+        return bool(self._again) or (bool(ahead) and last < ahead[-1][0]) or len(ahead) == LOOK
+
+    def _look_anew(self, tx: Transaction, draft: str, *, may_issue: bool) -> None:
+        """Have what is shown of a draft be so; there may be thousands, so that it is done a few at a time."""
+        self.cards.refresh(tx, draft)
+        self.status.correct(tx, draft, self.cards.subject(tx.connection, draft))
+        if may_issue and not phone.cards_of(tx.connection, draft):
+            self.cards.issue_where_asked(tx, draft, self.status.held(tx.now))
 
     def _take(self, tx: Transaction, event: dict[str, Any]) -> list[str]:
         """Tell of one event; the drafts whose cards are to say anew what is so."""
         name, draft = str(event["event"]), str(event.get("draft") or "")
         self.status.tell(tx, event)
         if name in {"stop.engaged", "stop.released"}:
-            self._look_at_all(tx)
+            self._again = dict.fromkeys(_open(tx), False) | self._again
             return []
         if not draft or not name.startswith(TELLS):
             return []
@@ -89,6 +86,10 @@ class Feed:
         if is_asked and event.get("digest") == held.digest:
             self.cards.issue(tx, draft, self.status.held(tx.now) if name in CAN_WAIT else None)
         return [draft]
+
+
+def _open(tx: Transaction) -> list[str]:
+    return [row.id for row in drafts.listed(tx.connection)]
 
 
 def _some(ahead: list[tuple[int, str]]) -> tuple[list[dict[str, Any]], int]:

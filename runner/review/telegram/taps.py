@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 REASONS = ("too long", "wrong tone", "not true", "not now")
 OUTDATED = "This card is out of date. The newest one is below; /pending brings it again."
+RENEWED = "This card was out of date; nothing was decided. It has new buttons in a moment."
 HOURS: Rows = [
     [
         ("in 1 h", "later", "1h"),
@@ -89,6 +90,8 @@ class Taps:
                 return refusal(f"🛑 Stopped: {latch.reason}. Nothing is decided until /resume.")
             post = phone.said(connection, tap.chat.id, tap.message)
             row = phone.card(connection, post.card) if post is not None and post.card is not None else None
+            if row is not None and row.state == "live":
+                return Answer(RENEWED, is_alert=True, then=(lambda tx: self.cards.refresh(tx, row.draft),))
             if row is None or phone.cards_of(connection, row.draft, row.chat):
                 return refusal(OUTDATED)
             is_waiting = drafts.held(connection, row.draft).state is State.PENDING
