@@ -21,7 +21,7 @@ from runner.errors import StoppedError, StoreError
 from runner.gate import State
 from runner.review.desk import Desk
 from runner.settings import load
-from runner.stop import Stop, write
+from runner.stop import Stop, remove_ours, write
 from runner.store import runs, stops
 from runner.store.store import Store
 from runner.testing import Rehearsal, rehearsal
@@ -342,13 +342,32 @@ async def test_promise_19_a_run_that_a_stop_ended_is_not_begun_by_the_runner_tha
             assert runs.get(connection, "r1").status == "stopped"
 
 
+async def test_promise_18_a_stop_that_comes_before_a_release_was_heard_of_is_none_the_less_one(
+    tmp_path: Path,
+) -> None:
+    async with rehearsal(tmp_path) as it:
+        it.drop("note.py", note("return None"))
+        await it.until(lambda: "note" in it.app.catalog.tasks)
+        it.desk.halt("ana")
+        await it.event("stop.engaged")
+        remove_ours(it.app.stop.path)  # by another process, as what follows
+        with it.app.store.change() as tx:
+            stops.release(tx, "ana")
+            runs.add(tx, "r1", "note")
+        it.desk.halt("bob")
+        it.desk.resume("bob")
+        ended = await it.event("run.finished", run="r1")
+        assert ended["status"] == "stopped"
+
+
 async def test_what_was_queued_after_a_resume_begins_though_somebody_resumes_again(tmp_path: Path) -> None:
     async with rehearsal(tmp_path) as it:
         it.drop("note.py", note("return None"))
         await it.until(lambda: "note" in it.app.catalog.tasks)
         it.desk.halt("ana")
         await it.event("stop.engaged")
-        with it.app.store.change() as tx:  # by another process
+        remove_ours(it.app.stop.path)  # by another process, as what follows
+        with it.app.store.change() as tx:
             stops.release(tx, "ana")
             runs.add(tx, "r1", "note")
         it.desk.resume("bob")

@@ -27,7 +27,7 @@ from runner.gate import (
     Withdraw,
     decide,
 )
-from runner.stop import Door, remove_ours, write
+from runner.stop import Door, remove_ours, sight, write
 from runner.store import decisions, deliveries, drafts, runs, stops
 from runner.store.store import new_id
 
@@ -182,13 +182,14 @@ class Desk:
         """
         self.stop.look()
         times, reason = self.stop.times, self.stop.reason
+        is_new = not self.stop.is_recorded or sight(self.stop.path) is not None
         if not remove_ours(self.stop.path):
             raise StoppedError(
                 f"{self.stop.path} is still there, and the runner did not write it; remove it first"
             )
         with self.store.change() as tx:
             # one that nobody has put on record yet voids what was approved before it too
-            if reason is not None and not self.stop.is_recorded:
+            if reason is not None and is_new:
                 stops.engage(tx, reason, "the STOP file")
             was_stopped = stops.release(tx, by)
         self.stop.recorded = times
