@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from runner.store.store import Store
 
 OUTPUT_MAX = 64_000  #: tokens of one answer
+BEYOND = "more than its budget"  #: of what a run asks for, as it is counted
 DAYS_MAX = 400
 USES_MAX = 20  #: searches for one question, and fetches likewise
 POSITION_MAX = (1 << 31) - 1  #: of a question among those of its run
@@ -101,9 +102,6 @@ class Session:
         return Asker(self.run, self.task.name, self.task.limits.label)
 
 
-BEYOND = "more than its budget"
-
-
 @dataclass(slots=True)
 class Broker:
     """Answers what runs ask, each answer bounded, budgeted and on record."""
@@ -119,9 +117,8 @@ class Broker:
     price: Callable[[str, dict[str, Any]], Decimal | None]  #: the most that a request can cost
     is_paced: bool = True  #: whether a task that gets many pages has to wait
     _paces: defaultdict[str, Pace] = field(default_factory=lambda: defaultdict(Pace))  #: by task
-    _counting: asyncio.Lock = field(
-        default_factory=asyncio.Lock
-    )  #: one at a time: threads are there for others too
+    #: figures are counted for one run at a time: threads are there for others too
+    _counting: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def answer(self, session: Session, message: dict[str, Any]) -> Any:
         """The answer to a child's message; raises `RunnerError` where it is refused."""
@@ -175,16 +172,14 @@ class Broker:
 
     def _exceeded(self, session: Session, error: BudgetError) -> None:
         """Say so, once a run; where it is the task's own budget, the task pauses and its owner is asked."""
+        about = {"run": session.run, "task": session.task.name, "reason": str(error)}
         session.asked[BEYOND] += 1
-        if session.asked[BEYOND] > 1:
-            return
-        task, reason = session.task.name, str(error)
         with self.store.change() as tx:
-            event = "budget.exceeded"
-            if error.pauses and task not in slots.paused(tx.connection):
-                slots.pause(tx, task, "its budget")
-                event = "budget.paused"
-            tx.tell(event, level="warning", run=session.run, task=task, reason=reason)
+            if error.pauses and session.task.name not in slots.paused(tx.connection):
+                slots.pause(tx, session.task.name, "its budget")
+                tx.tell("budget.paused", level="warning", **about)
+            elif session.asked[BEYOND] == 1:
+                tx.tell("budget.exceeded", level="warning", **about)
 
     def _question(self, session: Session, asked: Asked) -> Question:
         learnt = session.lessons if session.task.limits.learns else ""

@@ -83,6 +83,22 @@ async def test_a_run_that_asks_on_and_on_beyond_a_budget_is_told_of_once(tmp_pat
         assert len(it.found("budget.exceeded")) == 1
 
 
+async def test_a_task_pauses_once_its_own_budget_is_used_up_though_its_run_was_told_of_for_another(
+    tmp_path: Path,
+) -> None:
+    settings(tmp_path, TASK_BUDGET.format(1))
+    async with rehearsal(tmp_path) as it:
+        insists = "import asyncio\nwhile True:\n    try: await run.claude('x')\n    except Exception: await asyncio.sleep(0.05)"
+        it.drop("note.py", note(insists, options="budget=0.0001, retries=0"))
+        await it.until(lambda: "note" in it.app.catalog.tasks)
+        with it.app.store.change() as tx:
+            runs.add(tx, "r1", "note")
+        await it.event("budget.exceeded", run="r1")
+        assert not is_paused(it)
+        spend(it, "1.00")
+        await it.event("budget.paused", run="r1")
+
+
 async def test_a_budget_that_is_nearly_spent_is_told_once_whatever_restarts(tmp_path: Path) -> None:
     settings(tmp_path, TASK_BUDGET.format(10))
     told = []

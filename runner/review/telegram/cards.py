@@ -168,7 +168,7 @@ class Cards:
         tx.tell("telegram.refused", level="error", chat=post.chat, draft=about, reason=reason)
 
     def issue_where_asked(self, tx: Transaction, draft: str, not_before: datetime | None) -> None:
-        """The same, if the draft waits for a person."""
+        """A card in each chat that the draft concerns, if it waits for a person."""
         if drafts.held(tx.connection, draft).state in ASKED:
             self.issue(tx, draft, not_before)
 
