@@ -40,7 +40,6 @@ if TYPE_CHECKING:
 AGAIN_S = 5.0  #: before the second attempt; twice as long before each further one
 STATE_MAX = 1 << 20  #: characters of run.state
 RECENT = 20  #: decisions that run.recent tells
-STOPPED = "stopped: STOP was engaged since the run was claimed"
 
 
 @dataclass(slots=True)
@@ -72,25 +71,16 @@ class Executor:
         try:
             verdict = await self._attempt(attempt)
         except asyncio.CancelledError:
-            interrupted = Verdict("interrupted", "the runner ended", may_help=True)
-            self._conclude(
-                attempt, Verdict("stopped", STOPPED) if self._was_stopped(attempt) else interrupted
-            )
+            self._conclude(attempt, Verdict("interrupted", "the runner ended", may_help=True))
             raise
         except Exception as error:  # noqa: BLE001 - a run must come to an end, whatever it met
             verdict = self._fault(attempt, error)
-        if verdict.status != "stopped" and self._was_stopped(attempt):
-            verdict = Verdict("stopped", STOPPED)
         try:
             self._conclude(attempt, verdict)
         except StoreError as error:
             self.stop.engage(str(error))  # the run is ended once the store can be written again
         except Exception as error:  # noqa: BLE001 - likewise: what can't be recorded came to nothing
             self._conclude(attempt, self._fault(attempt, error))
-
-    def _was_stopped(self, attempt: Attempt) -> bool:
-        """Whether STOP was engaged since the claim, be it released or not."""
-        return self.stop.times != attempt.stops
 
     def _fault(self, attempt: Attempt, error: Exception) -> Verdict:
         words = f"{type(error).__name__}: {error}" if not isinstance(error, RunnerError) else str(error)
@@ -180,7 +170,10 @@ class Executor:
         return replace(verdict, status="degraded") if verdict.degraded else verdict
 
     def _conclude(self, attempt: Attempt, verdict: Verdict) -> None:
-        """The outcome, the state and the drafts: all of them in one transaction, or none."""
+        """The outcome, the state and the drafts: all of them in one transaction, or none.
+
+        None of it is so of a run that ended with the release of a stop that came meanwhile.
+        """
         with self.store.change() as tx:
             if verdict.status == "parked":
                 batches.park(tx, attempt.run)
