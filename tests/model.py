@@ -115,12 +115,12 @@ class Model:
         return True
 
     def stop(self) -> None:
-        """Halt: each yes that was not carried out is void, now and after."""
+        """Halt: each yes that was not carried out is void, now and after, and no revision that was asked for is made."""
         if self.is_stopped:
             return
         self.is_stopped, self.stops = True, self.stops + 1
         for paper in self.papers.values():
-            if paper.state == "approved":
+            if paper.state in {"approved", "revising"}:
                 paper.back()
             paper.is_stale = paper.is_stale or paper.state in {"uncertain", "delivering"}
 

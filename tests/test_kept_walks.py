@@ -250,6 +250,15 @@ def test_a_yes_from_before_a_stop_is_none_for_the_runner_that_comes_up_after_it(
     state.start()
 
 
+def test_a_stop_ends_a_revision_that_waits_for_a_runner(state: Any) -> None:
+    state.begin(kinds=["Plain"], chance=0)
+    state.crash()
+    state.revise(number=1)
+    state.stop(how="ours")
+    state.start()
+    state.resume()
+
+
 def test_reasons_for_a_no_are_offered_though_the_first_offer_was_lost(state: Any) -> None:
     state.begin(kinds=["Plain"], chance=PHONE)
     state.the_line_drops_a_call(method="editMessageText", step=DropsRequest())

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.no_cover
 
 LOOK_S = 0.005
+SEEN = "SELECT value FROM meta WHERE name = 'telegram.seen'"
 BLOCKED_S = 0.1  #: longer than this no turn of the loop shall take
 LOOKED_AT = 100  #: messages of a chat
 A_FILE = 20  #: tasks in a file: a run reads the whole file that its task is in
@@ -230,10 +231,12 @@ async def stopped_and_resumed(it: Rehearsal) -> None:
     """All the cards there are, and a stop and a resume that each of them is to tell."""
     assert it.app.phone is not None
     feed = it.app.phone.feed
+    while await asyncio.to_thread(count, it, SEEN) < it.app.store.last_seq():  # noqa: ASYNC110 - the runner tells nobody
+        await asyncio.sleep(0.05)
     for change in (it.desk.halt, it.desk.resume):
         change("ana")
         await it.until(lambda: bool(feed._again), "that cards are looked at anew")
-        while feed._again:  # noqa: ASYNC110 - it is the runner's, who tells nobody
+        while feed._again:  # noqa: ASYNC110 - likewise
             await asyncio.sleep(0.05)
 
 

@@ -8,7 +8,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from runner.gate import OPEN
-from runner.review.telegram.status import TOLD
+from runner.review.telegram.status import RUNS, TOLD
 from runner.store import drafts, phone
 
 if TYPE_CHECKING:
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from runner.store.store import Store, Transaction
 
 LOOK = 500  #: events that are looked at together; most lead to nothing
-BATCH = 2  #: those that lead to something in one transaction, so that a tap never waits long
+MOST = 20  #: what the events of one transaction may weigh, so that a tap never waits long
+DEAR = 10  #: what one weighs that has cards or messages made; one of a run, which mostly leads to nothing, weighs 1
 ANEW = 10  #: drafts whose cards are looked at anew in one transaction, where all are to be
 #: what asks for a decision anew
 ASKS = frozenset({"draft.pending", "draft.revised", "draft.edited", "draft.returned", "delivery.failed"})
@@ -95,12 +96,13 @@ def _open(tx: Transaction) -> list[str]:
 def _some(ahead: list[tuple[int, str]]) -> tuple[list[dict[str, Any]], int]:
     """The next few events that lead to something, and the number of the last that was looked at."""
     found: list[dict[str, Any]] = []
-    last = 0
+    last = weight = 0
     for seq, body in ahead:
         event = json.loads(body) if body else {}
         name = str(event.get("event"))
         if name in TOLD or name.startswith(TELLS):
-            if len(found) == BATCH:
+            weight += 1 if name in RUNS else DEAR
+            if weight > MOST:
                 break
             found.append(event)
         last = seq
