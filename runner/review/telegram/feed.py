@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 LOOK = 500  #: events that are looked at together; most lead to nothing
 MOST = 20  #: what the events of one transaction may weigh, so that a tap never waits long
 DEAR = 10  #: what one weighs that has cards or messages made; one of a run, which mostly leads to nothing, weighs 1
-ANEW = 10  #: drafts whose cards are looked at anew in one transaction, where all are to be
+ANEW = 4  #: drafts whose cards are looked at anew in one transaction, where all are to be
 #: what asks for a decision anew
 ASKS = frozenset({"draft.pending", "draft.revised", "draft.edited", "draft.returned", "delivery.failed"})
 CAN_WAIT = frozenset({"draft.pending", "draft.returned"})  #: for the end of the quiet hours
