@@ -45,6 +45,7 @@ NEXT: dict[State, frozenset[State]] = {
     State.WITHDRAWN: frozenset(),
 }
 OPEN = frozenset(state for state, after in NEXT.items() if after)  #: the states that ask for something yet
+ASKED = frozenset({State.PENDING, State.UNCERTAIN})  #: the states in which a draft waits for a person's word
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

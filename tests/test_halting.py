@@ -345,18 +345,23 @@ async def test_promise_19_a_run_that_a_stop_ended_is_not_begun_by_the_runner_tha
             assert runs.queued(connection) == []
 
 
+async def queued_after_a_release_elsewhere(it: Rehearsal) -> None:
+    """A run that another process queued, which had released a stop; the runner has heard of neither."""
+    it.drop("note.py", note("return None"))
+    await it.until(lambda: "note" in it.app.catalog.tasks)
+    it.desk.halt("ana")
+    await it.event("stop.engaged")
+    remove_ours(it.app.stop.path)
+    with it.app.store.change() as tx:
+        stops.release(tx, "ana")
+        runs.add(tx, "r1", "note")
+
+
 async def test_promise_18_a_stop_that_comes_before_a_release_was_heard_of_is_none_the_less_one(
     tmp_path: Path,
 ) -> None:
     async with rehearsal(tmp_path) as it:
-        it.drop("note.py", note("return None"))
-        await it.until(lambda: "note" in it.app.catalog.tasks)
-        it.desk.halt("ana")
-        await it.event("stop.engaged")
-        remove_ours(it.app.stop.path)  # by another process, as what follows
-        with it.app.store.change() as tx:
-            stops.release(tx, "ana")
-            runs.add(tx, "r1", "note")
+        await queued_after_a_release_elsewhere(it)
         it.desk.halt("bob")
         it.desk.resume("bob")
         ended = await it.event("run.finished", run="r1")
@@ -365,14 +370,7 @@ async def test_promise_18_a_stop_that_comes_before_a_release_was_heard_of_is_non
 
 async def test_what_was_queued_after_a_resume_begins_though_somebody_resumes_again(tmp_path: Path) -> None:
     async with rehearsal(tmp_path) as it:
-        it.drop("note.py", note("return None"))
-        await it.until(lambda: "note" in it.app.catalog.tasks)
-        it.desk.halt("ana")
-        await it.event("stop.engaged")
-        remove_ours(it.app.stop.path)  # by another process, as what follows
-        with it.app.store.change() as tx:
-            stops.release(tx, "ana")
-            runs.add(tx, "r1", "note")
+        await queued_after_a_release_elsewhere(it)
         it.desk.resume("bob")
         ended = await it.event("run.finished", run="r1")
         assert ended["status"] == "ok"

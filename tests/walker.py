@@ -75,9 +75,8 @@ class Walker(RuleBasedStateMachine):
         self.is_mute = False  # whether the journal met a full device
         self.old: list[tuple[dict[str, Any], str]] = []  # messages with buttons, as they once were
         self.updates: list[int] = []
-        self.late: list[
-            tuple[Paper, int, int]
-        ] = []  # yeses tapped while nobody listened, after how many stops
+        # yeses tapped while nobody listened: to which revision, and after how many stops
+        self.late: list[tuple[Paper, int, int]] = []
         self.read: dict[tuple[str, int], str] = {}
 
     @initialize(chance=st.integers(0, 4), kinds=st.lists(st.sampled_from(KINDS), min_size=1, max_size=3))

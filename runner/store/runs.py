@@ -151,16 +151,11 @@ def finish(
     return True
 
 
-def end_queued(tx: Transaction, reason: str) -> None:
-    """End each run that has not begun: stopped, for that reason."""
-    for run in queued(tx.connection):
-        finish(tx, run.id, "stopped", reason, was="queued")
-
-
-def end_running(tx: Transaction, reason: str) -> None:
-    """End each run that is under way by the store's account: stopped, for that reason."""
-    for run in running(tx.connection):
-        finish(tx, run.id, "stopped", reason)
+def stop(tx: Transaction, was: str, reason: str) -> None:
+    """End each run that `was` queued, or running, by the store's account: stopped, for that reason."""
+    found = select(runs.c.id).where(runs.c.status == was).order_by(runs.c.created, runs.c.id)
+    for run in tx.connection.execute(found).scalars().all():
+        finish(tx, run, "stopped", reason, was=was)
 
 
 def _move(tx: Transaction, run: str, was: str, values: dict[str, Any]) -> bool:

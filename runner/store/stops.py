@@ -55,7 +55,7 @@ def engage(tx: Transaction, reason: str, by: str) -> bool:
     tx.connection.execute(update(deliveries).where(deliveries.c.outcome == "uncertain").values(may_repeat=0))
     void_yeses(tx)
     give_back(tx, "STOP was engaged before its delivery began")
-    runs.end_queued(tx, f"stopped: {reason}")
+    runs.stop(tx, "queued", f"stopped: {reason}")
     return True
 
 
@@ -70,6 +70,6 @@ def release(tx: Transaction, by: str) -> bool:
         return False
     tx.tell("stop.released", by=by)
     disarm(tx)
-    runs.end_queued(tx, "stopped: it was queued while STOP was engaged")
-    runs.end_running(tx, "stopped: STOP was engaged while it was under way")
+    runs.stop(tx, "queued", "stopped: it was queued while STOP was engaged")
+    runs.stop(tx, "running", "stopped: STOP was engaged while it was under way")
     return True

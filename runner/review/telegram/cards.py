@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from runner.attachment import attachments
 from runner.draft import render
-from runner.gate import State
+from runner.gate import ASKED, State
 from runner.review.telegram.card import Face, Part, comparison, enclosures, is_unaltered, parts
 from runner.review.telegram.difference import lines
 from runner.review.telegram.post import composed
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 
 AGAIN_S = 5.0  #: before a card takes the place of one that was lost; twice as long before each further one
 AGAIN_MOST_S = 600.0
-ASKED = frozenset({State.PENDING, State.UNCERTAIN})  #: states in which a draft waits for a person
 NEWER = "⤵ There is a newer card below; this one decides nothing."
 LOST = "⤵ Telegram did not say whether this arrived; there is another card below."
 
@@ -167,9 +166,10 @@ class Cards:
                 self._kill(tx, row, LOST)
         tx.tell("telegram.refused", level="error", chat=post.chat, draft=about, reason=reason)
 
-    def issue_where_asked(self, tx: Transaction, draft: str, not_before: datetime | None) -> None:
-        """A card in each chat that the draft concerns, if it waits for a person."""
-        if drafts.held(tx.connection, draft).state in ASKED:
+    def issue_missing(self, tx: Transaction, draft: str, not_before: datetime | None) -> None:
+        """A card in each chat that the draft concerns, if it waits for a person and has none."""
+        is_asked = drafts.held(tx.connection, draft).state in ASKED
+        if is_asked and not phone.cards_of(tx.connection, draft):
             self.issue(tx, draft, not_before)
 
 

@@ -8,7 +8,7 @@ from datetime import datetime, time, timedelta
 from typing import TYPE_CHECKING
 
 from runner.clock import parse, stamp
-from runner.gate import State
+from runner.gate import ASKED
 from runner.review.telegram.hours import next_at
 from runner.store import drafts, figures, money, phone
 
@@ -74,7 +74,7 @@ class Digest:
         ]
 
     def _waiting(self, connection: Connection, now: datetime) -> list[str]:
-        rows = drafts.listed(connection, frozenset({State.PENDING, State.UNCERTAIN}))
+        rows = drafts.listed(connection, ASKED)
         if not rows:
             return ["Nothing waits."]
         named = [

@@ -69,9 +69,9 @@ class Feed:
     def _look_anew(self, tx: Transaction, draft: str, *, may_issue: bool) -> None:
         """Have what is shown of a draft be so; there may be thousands, so that it is done a few at a time."""
         self.cards.refresh(tx, draft)
-        self.status.correct(tx, draft, self.cards.subject(tx.connection, draft))
-        if may_issue and not phone.cards_of(tx.connection, draft):
-            self.cards.issue_where_asked(tx, draft, self.status.held(tx.now))
+        self.status.follow(tx, draft, self.cards.subject(tx.connection, draft), is_news=False)
+        if may_issue:
+            self.cards.issue_missing(tx, draft, self.status.held(tx.now))
 
     def _take(self, tx: Transaction, event: dict[str, Any]) -> list[str]:
         """Tell of one event; the drafts whose cards are to say anew what is so."""

@@ -79,21 +79,13 @@ class Status:
         elif name in RUNS:
             self._run(tx, name, event)
 
-    def follow(self, tx: Transaction, draft: str, subject: Subject) -> None:
-        """What becomes of a draft whose card is not among the owners' own messages."""
+    def follow(self, tx: Transaction, draft: str, subject: Subject, *, is_news: bool = True) -> None:
+        """What becomes of a draft whose card is not among the owners' own messages; no news corrects what was told."""
         if set(self.reviewers.chats()) <= set(self.reviewers.chats_for(subject)):
             return
-        if words := fate(tx.connection, draft, self.zone):
-            self._edit(tx, f"draft {draft}", f"{subject.task}, draft {draft}: {words}")
-        else:
-            self.correct(tx, draft, subject)
-
-    def correct(self, tx: Transaction, draft: str, subject: Subject) -> None:
-        """Have what the owners were told of the draft be so still."""
-        words = fate(tx.connection, draft, self.zone) or "it waits for a decision"
-        for chat in self.reviewers.chats():
-            if (last := phone.about(tx.connection, f"draft {draft}", chat)) is not None:
-                phone.want(tx, last, text=plain([f"{subject.task}, draft {draft}: {words}"]))
+        words = fate(tx.connection, draft, self.zone)
+        text = f"{subject.task}, draft {draft}: {words or 'it waits for a decision'}"
+        self._edit(tx, f"draft {draft}", text, may_post=is_news and bool(words))
 
     def _notify(self, event: Mapping[str, Any]) -> str:
         known = self.tasks().get(str(event.get("task")))
@@ -130,14 +122,14 @@ class Status:
         text = words.format_map(_Known({**event, "icon": icon, "made": made}))
         self._edit(tx, f"run {event['run']}", text)
 
-    def _edit(self, tx: Transaction, topic: str, text: str) -> None:
-        """One message about the topic in each chat, which says the newest."""
+    def _edit(self, tx: Transaction, topic: str, text: str, *, may_post: bool = True) -> None:
+        """One message about the topic in each chat, which says the newest; none where there is none, unless `may_post`."""
         for chat in self.reviewers.chats():
             last = phone.about(tx.connection, topic, chat)
-            if last is None:
-                self._post(tx, chat, topic, text)
-            else:
+            if last is not None:
                 phone.want(tx, last, text=plain([text]))
+            elif may_post:
+                self._post(tx, chat, topic, text)
 
     def _fold(self, tx: Transaction, topic: str, text: str) -> None:
         """One message about a trouble in each chat, with how often it came."""

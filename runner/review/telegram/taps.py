@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from runner.errors import GoneError, RunnerError, StoreError
-from runner.gate import State
+from runner.gate import ASKED, State
 from runner.review.telegram.answer import Answer, refusal
 from runner.review.telegram.hours import free, later
 from runner.store import drafts, phone, stops
@@ -214,7 +214,7 @@ class Taps:
         """The oldest draft that waits for this person, past that one, as a card; and a button for the next."""
         waiting = [
             row
-            for row in drafts.listed(tx.connection, frozenset({State.PENDING, State.UNCERTAIN}))
+            for row in drafts.listed(tx.connection, ASKED)
             if self.reviewers.may_decide(person, self.cards.about(row))
         ]
         ids = [row.id for row in waiting]
