@@ -6,6 +6,7 @@ The clock is set by hand, a minute at a time; all else is real: children, stand-
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import random
 import selectors
@@ -72,7 +73,7 @@ class Heart(selectors.DefaultSelector):
 
     def begin(self) -> None:
         """Forget what was, and measure from now on."""
-        self.worst = self.worst_cpu = 0.0
+        self.worst = self.worst_cpu = self.collecting = 0.0
         self.where: Counter[str] = Counter()  #: what the loop was at whenever a turn was long
         self.at, self.cpu = time.monotonic(), time.thread_time()
 
@@ -86,6 +87,14 @@ class Heart(selectors.DefaultSelector):
         if due is not None:
             self.worst = max(self.worst, self.at - due)
         return ready
+
+    def collected(self, phase: str, info: dict[str, int]) -> None:
+        """Python's collector looked through what there is, the stand-ins' too: the turn that it fell into is longer by it."""
+        now = time.thread_time()
+        if phase == "start":
+            self.collection = now
+        elif threading.current_thread() is threading.main_thread():
+            self.collecting = max(self.collecting, now - self.collection)
 
     def watch(self, ended: threading.Event) -> None:
         """From another thread: what the loop is at when a turn is too long."""
@@ -109,9 +118,11 @@ def listened_to(heart: Heart) -> Iterator[None]:
     watcher = threading.Thread(target=heart.watch, args=(ended,))
     watcher.start()
     heart.begin()
+    gc.callbacks.append(heart.collected)
     try:
         yield
     finally:
+        gc.callbacks.remove(heart.collected)
         ended.set()
         watcher.join()
 
@@ -203,14 +214,12 @@ async def carried(tmp_path: Path, clock: HandClock, size: Size, heart: Heart) ->
                 clock.move(minutes=1)
                 await it.app.schedule._plan_anew(clock.at)  # as the heartbeat does when clocks part
                 await drained(it)
-                it.events.clear()  # what the stand-ins and the test keep is not the runner's
-                for ledger in (it.claude.requests, it.destination.visits, tg.calls):
-                    ledger.clear()
+                forget_heard(it, tg)
                 forget_old(tg)
                 if minute == size.minutes // 10:
                     warm = resident()
-            grown = resident() - warm  # before the test keeps what a stop has all cards say
-            await stopped_and_resumed(it)
+            grown = resident() - warm  # before the stand-in keeps every card there is
+            await stopped_and_resumed(it, tg)
         took = time.monotonic() - began
         total = size.minutes * size.tasks + size.at_once
         assert it.app.stop.reason is None
@@ -223,21 +232,34 @@ async def carried(tmp_path: Path, clock: HandClock, size: Size, heart: Heart) ->
         f"{total:,} slots of {size.tasks + size.at_once:,} tasks in {size.minutes / 60:.1f} simulated hours "
         f"({took:.0f} s), {size.at_once:,} of them at once; {kept:,} drafts waiting; 0 slots unaccounted for; "
         f"memory {warm:.0f} MB after the warm-up, {grown:+.0f} MB at the end; the loop's longest turn took "
-        f"{1000 * heart.worst:.0f} ms, the longest by its own work {1000 * heart.worst_cpu:.0f} ms; {dict(heart.where.most_common(5))}"
+        f"{1000 * heart.worst:.0f} ms, the longest by its own work {1000 * heart.worst_cpu:.0f} ms "
+        f"(the collector's longest {1000 * heart.collecting:.0f} ms); {dict(heart.where.most_common(5))}"
     )
 
 
-async def stopped_and_resumed(it: Rehearsal) -> None:
+async def stopped_and_resumed(it: Rehearsal, tg: StandInTelegram) -> None:
     """All the cards there are, and a stop and a resume that each of them is to tell."""
     assert it.app.phone is not None
     feed = it.app.phone.feed
-    while await asyncio.to_thread(count, it, SEEN) < it.app.store.last_seq():  # noqa: ASYNC110 - the runner tells nobody
-        await asyncio.sleep(0.05)
+    while await asyncio.to_thread(count, it, SEEN) < it.app.store.last_seq():
+        await heard(it, tg)
     for change in (it.desk.halt, it.desk.resume):
         change("ana")
         await it.until(lambda: bool(feed._again), "that cards are looked at anew")
-        while feed._again:  # noqa: ASYNC110 - likewise
-            await asyncio.sleep(0.05)
+        while feed._again:
+            await heard(it, tg)
+
+
+async def heard(it: Rehearsal, tg: StandInTelegram) -> None:
+    await asyncio.sleep(0.05)
+    forget_heard(it, tg)
+
+
+def forget_heard(it: Rehearsal, tg: StandInTelegram) -> None:
+    """What the stand-ins and the test keep is not the runner's, and would be its collector's to look through."""
+    it.events.clear()
+    for ledger in (it.claude.requests, it.destination.visits, tg.calls):
+        ledger.clear()
 
 
 def forget_old(tg: StandInTelegram) -> None:

@@ -239,6 +239,12 @@ def listed(
     return list(connection.execute(query, {"states": sorted(states), "task": task, "most": limit}))
 
 
+def ids(connection: Connection, states: frozenset[State] = OPEN) -> list[str]:
+    """The ids alone of the drafts in those states, oldest first: half the work where there are thousands."""
+    query = _LISTED.with_only_columns(drafts.c.id)
+    return list(connection.execute(query, {"states": sorted(states), "most": -1}).scalars())
+
+
 def of_run(connection: Connection, run: str) -> list[Row[Any]]:
     """The drafts that a run made."""
     return list(connection.execute(select(drafts).where(drafts.c.run == run).order_by(drafts.c.place)))
