@@ -9,7 +9,7 @@ MINUTES ?= 600
 # Tests start Python a thousand times: what it reads is compiled once.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo studio test soak hostile load mutants docs lint types contracts bench clean
+.PHONY: demo studio test covered soak hostile load mutants docs lint types contracts bench clean
 
 demo: .venv/ready
 	$(BIN)/runner demo
@@ -17,15 +17,21 @@ demo: .venv/ready
 studio: .venv/ready
 	cd examples/studio && ../../$(BIN)/runner rehearse --cost
 
-test: .venv/ready lint types contracts
-	$(BIN)/python -m pytest -n 4 --maxschedchunk 1 --cov --cov-report=term --cov-fail-under=95
+test: .venv/ready lint contracts
+	$(MAKE) --jobs 2 types covered
+
+covered: .venv/ready
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest -n 4 --maxschedchunk 1
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
 
 # The long way round: what 'make test' samples, in full.
 soak: .venv/ready
 	$(BIN)/python -m pytest tests/test_telegram_fuzz.py --updates 100000
 	$(BIN)/python -m pytest -n 2 --maxschedchunk 1 tests/test_time.py tests/test_ledger.py --zones 1000 --lives 1000
 	$(BIN)/python -m pytest -n 2 --maxschedchunk 1 tests/test_crash_points.py --crash-points all
-	$(BIN)/python -m pytest tests/test_stops.py --stops 1000
+	$(BIN)/python -m pytest tests/test_stops.py tests/test_app.py --stops 1000 --kills 100
 	$(BIN)/python -m pytest -n 2 --maxschedchunk 1 tests/test_walk.py tests/test_kept_walks.py --walks 10000 --steps 16
 
 # As whoever calls it; root tries as an ordinary user too.

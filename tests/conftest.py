@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import zygotes
+from coverage import Coverage
 from ground import ground  # noqa: F401 - a fixture
 
 from runner import children
@@ -41,10 +42,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--steps", type=int, default=8, help="how many steps a walk has, at most")
     parser.addoption("--walk-seed", type=int, help="where they begin; without one, anywhere")
     parser.addoption(
-        "--crash-points", default="3", help="how many points of each way are tried; 'all' is each"
+        "--crash-points", default="2", help="how many points of each way are tried; 'all' is each"
     )
     parser.addoption("--minutes", type=int, default=0, help="how long a load lasts; 0: a taste of it")
-    parser.addoption("--stops", type=int, default=20, help="how often a busy runner is stopped")
+    parser.addoption("--stops", type=int, default=10, help="how often a busy runner is stopped")
+    parser.addoption("--kills", type=int, default=5, help="how often a busy runner is killed")
     parser.addoption(
         "--seed", type=int, default=0, help="what chance begins with; 0: anything, which is printed"
     )
@@ -61,10 +63,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(autouse=True)
-def _unmeasured(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+def _unmeasured(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """What goes the same ways a thousand times is not measured, nor are processes of its own: that takes as long."""
+    measuring = None
     if request.node.get_closest_marker("no_cover") is not None:
         monkeypatch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
+        measuring = Coverage.current()
+    if measuring is not None:
+        measuring.stop()
+    yield
+    if measuring is not None:
+        measuring.start()
 
 
 @pytest.fixture(autouse=True)

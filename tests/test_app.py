@@ -35,8 +35,6 @@ from runner.testing import rehearsal
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-KILLS = 20
-
 
 async def test_promise_25_a_second_runner_refuses_and_names_the_first(tmp_path: Path) -> None:
     held = load(tmp_path).lock
@@ -312,9 +310,9 @@ def is_alive(pid: int) -> bool:
 
 
 @pytest.mark.no_cover
-@pytest.mark.timeout(240)
-async def test_kill_9_at_twenty_instants_loses_no_draft_delivers_nothing_twice_and_leaves_no_child(
-    tmp_path: Path,
+@pytest.mark.timeout(1200)
+async def test_kill_9_at_any_instant_loses_no_draft_delivers_nothing_twice_and_leaves_no_child(
+    tmp_path: Path, pytestconfig: pytest.Config
 ) -> None:
     seed = random.randrange(1 << 32)
     print(f"seed {seed}")  # noqa: T201 - shown when the test fails
@@ -328,7 +326,7 @@ async def test_kill_9_at_twenty_instants_loses_no_draft_delivers_nothing_twice_a
     )
     pending: set[str] = set()
     async with StandInClaude() as claude, StandInDestination(dedupes=False) as destination:
-        for _ in range(KILLS):
+        for _ in range(pytestconfig.getoption("--kills")):
             await killed(tmp_path, claude.url, destination.url, chance.uniform(0, 1.2))
             await nobody_left(tmp_path)
             pending |= promised(tmp_path)

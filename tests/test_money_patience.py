@@ -330,6 +330,7 @@ def _holds(home: Path, query: str, wanted: Any) -> bool:
         return False  # the store is being made
 
 
+@pytest.mark.no_cover
 async def test_a_parked_run_survives_the_death_of_its_runner(tmp_path: Path) -> None:
     (tmp_path / "tasks").mkdir()
     (tmp_path / "tasks" / "note.py").write_text(note(ASKS, options=f"{HOURLY}, retries=0"))
@@ -350,6 +351,7 @@ async def test_a_parked_run_survives_the_death_of_its_runner(tmp_path: Path) -> 
         assert first == rows(tmp_path, "SELECT id FROM runs ORDER BY created LIMIT 1")[0]
 
 
+@pytest.mark.no_cover
 async def test_killed_while_a_batch_is_handed_over_it_is_told_and_asked_anew(tmp_path: Path) -> None:
     (tmp_path / "tasks").mkdir()
     (tmp_path / "tasks" / "note.py").write_text(note(ASKS, options=HOURLY))
