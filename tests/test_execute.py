@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 import time
 from datetime import timedelta
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from modules import note
+from sqlalchemy import event
 
 from runner.rehearsal.claude import Calls, Drops, Fails, Says
 from runner.store import drafts, runs
@@ -341,3 +344,24 @@ async def test_promise_14_a_kind_whose_words_its_module_denies_waits_for_a_human
         assert (await it.draft()).held.state == "pending"
         assert it.count("draft.approved") == 0
         assert len(it.destination.ledger) == 0
+
+
+async def test_figures_are_counted_for_one_run_at_a_time_and_not_in_the_loop(tmp_path: Path) -> None:
+    body = "return Note(text=str((await run.figures())['drafts']))"
+    async with rehearsal(tmp_path, max_runs=4, is_scheduled=False) as it:
+        for name in "abcd":
+            it.drop(f"{name}.py", note(body).replace("def note(", f"def {name}("))
+        counting: list[str] = []
+        seen: list[list[str]] = []
+
+        def slowly(connection: Any, cursor: Any, statement: str, *rest: Any) -> None:
+            if "GROUP BY runs.task, runs.status" in statement:
+                counting.append(threading.current_thread().name)
+                seen.append(list(counting))
+                time.sleep(0.1)
+                counting.pop()
+
+        event.listen(it.app.store._reading, "before_cursor_execute", slowly)
+        await asyncio.gather(*(it.run(name) for name in "abcd"))
+        assert [len(each) for each in seen] == [1, 1, 1, 1]
+        assert threading.main_thread().name not in {each for (each,) in seen}

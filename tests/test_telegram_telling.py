@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import time, timedelta
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
@@ -14,7 +15,7 @@ from test_store import put
 
 from runner.rehearsal.destination import Answers, DropsResponse
 from runner.rehearsal.telegram import StandInTelegram
-from runner.review.telegram.feed import LOOK
+from runner.review.telegram.feed import LOOK, _some
 from runner.review.telegram.hours import next_at
 from runner.store import runs, slots
 from runner.store.phone import cards_of
@@ -167,6 +168,22 @@ async def test_ten_thousand_lines_of_a_log_delay_no_card(tmp_path: Path, tg: Sta
         with store.read() as connection:
             assert cards_of(connection, "k3v9")
         assert steps <= 10_000 / LOOK + 1
+
+
+@pytest.mark.parametrize(
+    ("name", "at_once"),
+    [
+        ("draft.pending", 2),
+        ("delivery.delivered", 2),
+        ("run.finished", 20),
+        ("log", LOOK),
+    ],
+)
+def test_no_transaction_tells_so_much_that_a_tap_would_wait_for_it(name: str, at_once: int) -> None:
+    ahead = [(seq, json.dumps({"event": name})) for seq in range(1, LOOK + 1)]
+    told, last = _some(ahead)
+    assert last == at_once
+    assert len(told) == (0 if name == "log" else at_once)
 
 
 async def test_the_summary_names_what_has_waited_longest_first(
