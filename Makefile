@@ -18,7 +18,7 @@ studio: .venv/ready
 	cd examples/studio && ../../$(BIN)/runner rehearse --cost
 
 test: .venv/ready lint contracts
-	$(MAKE) --jobs 2 types covered
+	$(MAKE) -j2 types covered
 
 covered: .venv/ready
 	$(BIN)/coverage erase

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,7 @@ from runner.clock import Clock
 from runner.store.store import Store
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator, Iterator
     from pathlib import Path
 
 
@@ -57,23 +58,37 @@ def pytest_configure() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """What goes the same ways a thousand times is not measured, nor are processes of its own: that takes as long."""
+    if item.get_closest_marker("no_cover") is None:
+        return (yield)
+    with unmeasured():
+        return (yield)
+
+
+@contextmanager
+def unmeasured() -> Iterator[None]:
+    measuring = Coverage.current()
+    with pytest.MonkeyPatch.context() as patched:
+        patched.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
+        if measuring is not None:
+            measuring.stop()
+        yield
+        if measuring is not None:
+            measuring.start()
+
+
+def pytest_sessionfinish() -> None:
+    """A process that is slow to end is killed, and would take along what it measured."""
+    measuring = Coverage.current()
+    if measuring is not None:
+        measuring.save()
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What takes long begins first, so that no process is left alone with it at the end."""
     items.sort(key=lambda item: item.get_closest_marker("no_cover") is None)
-
-
-@pytest.fixture(autouse=True)
-def _unmeasured(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """What goes the same ways a thousand times is not measured, nor are processes of its own: that takes as long."""
-    measuring = None
-    if request.node.get_closest_marker("no_cover") is not None:
-        monkeypatch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
-        measuring = Coverage.current()
-    if measuring is not None:
-        measuring.stop()
-    yield
-    if measuring is not None:
-        measuring.start()
 
 
 @pytest.fixture(autouse=True)

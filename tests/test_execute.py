@@ -358,7 +358,7 @@ async def test_figures_are_counted_for_one_run_at_a_time_and_not_in_the_loop(tmp
             if "GROUP BY runs.task, runs.status" in statement:
                 counting.append(threading.current_thread().name)
                 seen.append(list(counting))
-                time.sleep(0.1)
+                time.sleep(0.5)
                 counting.pop()
 
         event.listen(it.app.store._reading, "before_cursor_execute", slowly)

@@ -101,6 +101,8 @@ def main(descriptor: int) -> None:
 
 
 def _become(order: dict[str, Any], files: list[int]) -> NoReturn:
+    from coverage import Coverage
+
     from runner.cli import main as command
 
     for number, each in enumerate(files):
@@ -109,6 +111,9 @@ def _become(order: dict[str, Any], files: list[int]) -> NoReturn:
     os.chdir(order["home"])
     os.environ.clear()
     os.environ.update(order["environment"])
+    measuring = Coverage.current()
+    if measuring is not None and "COVERAGE_PROCESS_CONFIG" not in os.environ:
+        measuring.stop()
     sys.argv = ["runner", *order["words"]]
     try:
         command()

@@ -254,11 +254,11 @@ def contents(connection: Connection, found: Sequence[Row[Any]]) -> dict[str, dic
     """The fields of the newest revision of each of these drafts, by draft; many are asked for at once."""
     fields = {}
     for start in range(0, len(found), AT_ONCE):
-        ids = [row.id for row in found[start : start + AT_ONCE]]
+        some = [row.id for row in found[start : start + AT_ONCE]]
         query = select(drafts.c.id, revisions.c.content).join(
             revisions, (revisions.c.draft == drafts.c.id) & (revisions.c.number == drafts.c.revision)
         )
-        for draft, content in connection.execute(query.where(drafts.c.id.in_(ids))):
+        for draft, content in connection.execute(query.where(drafts.c.id.in_(some))):
             fields[draft] = json.loads(content)["fields"]
     return fields
 
