@@ -234,7 +234,7 @@ async def carried(tmp_path: Path, clock: HandClock, size: Size, heart: Heart) ->
         f"({took:.0f} s), {size.at_once:,} of them at once; {kept:,} drafts waiting; 0 slots unaccounted for; "
         f"memory {warm:.0f} MB after the warm-up, {grown:+.0f} MB at the end; the loop's longest turn took "
         f"{1000 * heart.worst:.0f} ms, the longest by its own work {1000 * heart.worst_cpu:.0f} ms "
-        f"(the collector's longest in it {1000 * heart.collecting:.0f} ms); {dict(heart.where.most_common(5))}"
+        f"(the collector's longest in the loop {1000 * heart.collecting:.0f} ms); {dict(heart.where.most_common(5))}"
     )
 
 

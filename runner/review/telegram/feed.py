@@ -44,7 +44,7 @@ class Feed:
             if not phone.remembered(tx.connection, "seen"):
                 phone.remember(tx, "seen", str(self.store.last_seq_in(tx.connection)))
             self._again = dict.fromkeys(phone.with_buttons(tx.connection), False)
-            self._again |= dict.fromkeys(drafts.ids(tx.connection), True)
+            self._again |= dict.fromkeys(drafts.open_ids(tx.connection), True)
 
     def step(self) -> bool:
         """Follow some events, and look at some cards anew; whether there may be more to do."""
@@ -78,7 +78,7 @@ class Feed:
         name, draft = str(event["event"]), str(event.get("draft") or "")
         self.status.tell(tx, event)
         if name in {"stop.engaged", "stop.released"}:
-            self._again = dict.fromkeys(drafts.ids(tx.connection), False) | self._again
+            self._again = dict.fromkeys(drafts.open_ids(tx.connection), False) | self._again
             return []
         if not draft or not name.startswith(TELLS):
             return []
