@@ -31,7 +31,7 @@ soak: .venv/ready
 	$(BIN)/python -m pytest tests/test_telegram_fuzz.py --updates 100000
 	$(BIN)/python -m pytest -n 2 --maxschedchunk 1 tests/test_time.py tests/test_ledger.py --zones 1000 --lives 1000
 	$(BIN)/python -m pytest -n 2 --maxschedchunk 1 tests/test_crash_points.py --crash-points all
-	$(BIN)/python -m pytest tests/test_stops.py tests/test_app.py --stops 1000 --kills 100
+	$(BIN)/python -m pytest tests/test_stops.py tests/test_app.py tests/test_cli.py --stops 1000 --kills 100 --commands 100
 	$(BIN)/python -m pytest -n 2 --maxschedchunk 1 tests/test_walk.py tests/test_kept_walks.py --walks 10000 --steps 16
 
 # As whoever calls it; root tries as an ordinary user too.

@@ -11,6 +11,7 @@ import pytest
 import zygotes
 from coverage import Coverage
 from ground import ground  # noqa: F401 - a fixture
+from nursery import Nursery, nursery
 
 from runner import children
 from runner.clock import Clock
@@ -43,7 +44,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--steps", type=int, default=8, help="how many steps a walk has, at most")
     parser.addoption("--walk-seed", type=int, help="where they begin; without one, anywhere")
     parser.addoption(
-        "--crash-points", default="2", help="how many points of each way are tried; 'all' is each"
+        "--crash-points", default="1", help="how many points of each way are tried; 'all' is each"
+    )
+    parser.addoption(
+        "--commands", type=int, default=6, help="how many commands are typed in processes of their own"
     )
     parser.addoption("--minutes", type=int, default=0, help="how long a load lasts; 0: a taste of it")
     parser.addoption("--stops", type=int, default=10, help="how often a busy runner is stopped")
@@ -108,6 +112,13 @@ def told(pytestconfig: pytest.Config) -> Callable[[str], None]:
             print(f"\n{line}")  # noqa: T201 - that is what it is for
 
     return tell
+
+
+@pytest.fixture(scope="session")
+def hatchery() -> Iterator[Nursery]:
+    """Where runners are ordered that are to be killed."""
+    with nursery() as it:
+        yield it
 
 
 @pytest.fixture

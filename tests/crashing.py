@@ -29,7 +29,8 @@ def serve(order: dict[str, Any]) -> int:
 
 
 async def _up(order: dict[str, Any]) -> None:
-    stand_ins = StandIns(order["claude"], order["destination"], telegram=order.get("telegram", ""))
+    every = timedelta(seconds=order["every_s"]) if "every_s" in order else None
+    stand_ins = StandIns(order["claude"], order["destination"], every, order.get("telegram", ""))
     app = App(settings.load(Path(order["home"])), stand_ins=stand_ins)
     try:
         async with app.up():
@@ -53,7 +54,7 @@ def hurry(app: App) -> None:
         phone.AGAIN_S = 0.1
 
 
-async def attend(app: App, *, approves: bool = True, resumes: bool = False) -> None:
+async def attend(app: App, *, approves: bool, resumes: bool) -> None:
     """What the owner does at the terminal, for ever: resume what is stopped, approve what waits."""
     was = None
     while True:
@@ -83,14 +84,3 @@ def approve_all(app: App) -> None:
 
 def say(words: str) -> None:
     print(words, flush=True)  # noqa: T201
-
-
-async def main(home: Path, claude: str, destination: str) -> None:
-    app = App(settings.load(home), stand_ins=StandIns(claude, destination, timedelta(seconds=1)))
-    async with app.up():
-        say("ready")
-        await attend(app)
-
-
-if __name__ == "__main__":
-    asyncio.run(main(Path(sys.argv[1]), sys.argv[2], sys.argv[3]))

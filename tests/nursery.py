@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import os
 import signal
 import socket
 import subprocess
 import sys
+import time
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from importlib import import_module
@@ -17,13 +19,16 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import crashing
 import syscalls
+import zygotes
 
+from runner import children
 from runner.worker.limits import die_with_parent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
 Order = dict[str, Any]
+READY_S = 60.0  #: how long a runner may take to come up
 #: what a runner imports when it first needs it
 HEAVY = (
     "anthropic",
@@ -32,6 +37,7 @@ HEAVY = (
     "runner.claude.ask",
     "runner.cli.commands",
     "runner.review.telegram.phone",
+    "runner.worker.zygote",
 )
 
 
@@ -39,6 +45,7 @@ def main(descriptor: int) -> None:
     """Fork whatever is ordered, until nobody is there to order."""
     for name in HEAVY:
         import_module(name)
+    gc.freeze()  # what is shared with those that are born stays shared
     control = socket.socket(fileno=descriptor)
     while True:
         data, descriptors, _, _ = socket.recv_fds(control, 1 << 16, 2)
@@ -67,6 +74,9 @@ def _become(order: Order, given: list[int], parent: int) -> NoReturn:
         os.chdir(order["home"])
         for each in channels:
             syscalls.submit(socket.socket(fileno=each))
+        if order.get("zygote") != "own" and "command" not in order:
+            children.zygote = zygotes.zygote  # type: ignore[assignment] # as in all tests
+            zygotes.split_off()  # here, so that the calls of children are judged too
         code = crashing.serve(order)
     except SystemExit as ended:
         code = ended.code
@@ -127,6 +137,17 @@ class Nursery:
     """Where runners are ordered."""
 
     control: socket.socket
+
+    async def ready(self, home: Path, claude: str, destination: str, **order: Any) -> Born:
+        """A runner that is up, in a project below which nothing else is, its owner approving whatever waits."""
+        named = {"home": str(home), "claude": claude, "destination": destination}
+        born = await self.bear({**named, "approves": True, "resumes": False, **order})
+        deadline = time.monotonic() + READY_S
+        while not born.has_said("ready"):
+            assert time.monotonic() < deadline, born.lines
+            assert not born.ended.is_set(), born.lines
+            await asyncio.sleep(0.005)
+        return born
 
     async def bear(
         self,

@@ -35,6 +35,8 @@ from runner.testing import rehearsal
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from nursery import Born, Nursery
+
 
 async def test_promise_25_a_second_runner_refuses_and_names_the_first(tmp_path: Path) -> None:
     held = load(tmp_path).lock
@@ -275,25 +277,25 @@ async def test_a_blocked_runner_does_not_keep_its_children_from_the_stop(tmp_pat
             time.sleep(0.01)  # noqa: ASYNC251 - on purpose
 
 
+@pytest.mark.no_cover
 async def test_promise_17_a_runner_that_hangs_whole_does_not_keep_its_children_from_the_stop(
-    tmp_path: Path,
+    tmp_path: Path, hatchery: Nursery
 ) -> None:
     (tmp_path / "tasks").mkdir()
     (tmp_path / "tasks" / "note.py").write_text(note("(run.folder / 'begun').touch()\nwhile True: pass"))
     async with StandInClaude() as claude, StandInDestination() as destination:
-        process = await started(tmp_path, claude.url, destination.url)
+        hanging = await up(hatchery, tmp_path, claude, destination)
         try:
             await until((tmp_path / ".runner" / "folders" / "note" / "begun").exists)
             spinning = [
                 path for path in left_below(tmp_path) if path.joinpath("cwd").readlink().name == "note"
             ]
             assert len(spinning) == 1
-            process.send_signal(signal.SIGSTOP)  # no thread of it runs any more
+            os.kill(hanging.pid, signal.SIGSTOP)  # no thread of it runs any more
             (tmp_path / "STOP").touch()
             await until(lambda: not any(is_alive(int(path.name)) for path in spinning))
         finally:
-            process.kill()
-            await process.wait()
+            await hanging.kill()
 
 
 async def until(holds: Callable[[], bool]) -> None:
@@ -312,7 +314,7 @@ def is_alive(pid: int) -> bool:
 @pytest.mark.no_cover
 @pytest.mark.timeout(1200)
 async def test_kill_9_at_any_instant_loses_no_draft_delivers_nothing_twice_and_leaves_no_child(
-    tmp_path: Path, pytestconfig: pytest.Config
+    tmp_path: Path, pytestconfig: pytest.Config, hatchery: Nursery
 ) -> None:
     seed = random.randrange(1 << 32)
     print(f"seed {seed}")  # noqa: T201 - shown when the test fails
@@ -327,13 +329,15 @@ async def test_kill_9_at_any_instant_loses_no_draft_delivers_nothing_twice_and_l
     pending: set[str] = set()
     async with StandInClaude() as claude, StandInDestination(dedupes=False) as destination:
         for _ in range(pytestconfig.getoption("--kills")):
-            await killed(tmp_path, claude.url, destination.url, chance.uniform(0, 1.2))
+            runner = await up(hatchery, tmp_path, claude, destination)
+            assert verify(tmp_path / "logs").problems == []
+            await asyncio.sleep(chance.uniform(0, 1.2))
+            await runner.kill()
             await nobody_left(tmp_path)
             pending |= promised(tmp_path)
-        last = await started(tmp_path, claude.url, destination.url)
+        last = await up(hatchery, tmp_path, claude, destination)
         await until(lambda: "delivered" in states_of(tmp_path).values())
-        last.kill()
-        await last.wait()
+        await last.kill()
         verdict = verify(tmp_path / "logs")
         assert verdict.problems == []
         states = states_of(tmp_path)
@@ -353,24 +357,9 @@ def states_of(home: Path) -> dict[str, str]:
     return states
 
 
-async def started(home: Path, claude: str, destination: str) -> asyncio.subprocess.Process:
-    """A runner of its own process, ready."""
-    script = str(Path(__file__).with_name("crashing.py"))
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, script, str(home), claude, destination, cwd=home, stdout=subprocess.PIPE
-    )
-    assert process.stdout is not None
-    assert await process.stdout.readline() == b"ready\n"
-    return process
-
-
-async def killed(home: Path, claude: str, destination: str, after: float) -> None:
-    """Start the runner, and kill it so many seconds after it is ready."""
-    process = await started(home, claude, destination)
-    assert verify(home / "logs").problems == []
-    await asyncio.sleep(after)
-    process.kill()
-    await process.wait()
+async def up(hatchery: Nursery, home: Path, claude: StandInClaude, there: StandInDestination) -> Born:
+    """A runner with a zygote of its own, whose tasks are due each second."""
+    return await hatchery.ready(home, claude.url, there.url, every_s=1, zygote="own")
 
 
 async def nobody_left(home: Path) -> None:

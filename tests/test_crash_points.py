@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 import syscalls
-from nursery import Nursery, nursery
 from walks import WAYS, Fault, Walk, Way, healed, struck, until, walking
 
 from runner.gate import State
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from nursery import Nursery
     from syscalls import Point
 
 pytestmark = [
@@ -35,12 +35,6 @@ pytestmark = [
 ]
 
 LATER = 3  #: calls after the last to the destination: within the commit of what it answered
-
-
-@pytest.fixture(scope="module")
-def hatchery() -> Iterator[Nursery]:
-    with nursery() as it:
-        yield it
 
 
 @dataclass(slots=True)

@@ -5,12 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
-import sys
 import time
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from decimal import Decimal
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -26,6 +24,9 @@ from runner.testing import Rehearsal, rehearsal
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from nursery import Nursery
 
 PATIENT = "patience=__import__('datetime').timedelta(hours=12)"
 HOURLY = f"__import__('runner').every(hours=1), {PATIENT}"
@@ -299,16 +300,15 @@ def test_patience_is_a_length_of_time() -> None:
 
 
 @asynccontextmanager
-async def killed_runner(home: Path, claude: StandInClaude, world: StandInDestination) -> AsyncIterator[Any]:
+async def killed_runner(
+    hatchery: Nursery, home: Path, claude: StandInClaude, world: StandInDestination
+) -> AsyncIterator[None]:
     """A runner of its own process, killed with all it has when this ends."""
-    script = Path(__file__).with_name("crashing.py")
-    command = (sys.executable, str(script), str(home), claude.url, world.url)
-    runner = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.DEVNULL)
+    runner = await hatchery.ready(home, claude.url, world.url, every_s=1)
     try:
-        yield runner
+        yield
     finally:
-        runner.kill()
-        await runner.wait()
+        await runner.kill()
 
 
 async def until(home: Path, query: str, wanted: Any) -> None:
@@ -331,12 +331,12 @@ def _holds(home: Path, query: str, wanted: Any) -> bool:
 
 
 @pytest.mark.no_cover
-async def test_a_parked_run_survives_the_death_of_its_runner(tmp_path: Path) -> None:
+async def test_a_parked_run_survives_the_death_of_its_runner(tmp_path: Path, hatchery: Nursery) -> None:
     (tmp_path / "tasks").mkdir()
     (tmp_path / "tasks" / "note.py").write_text(note(ASKS, options=f"{HOURLY}, retries=0"))
     async with StandInClaude() as claude, StandInDestination() as world:
         claude.batches.looks = -1
-        async with killed_runner(tmp_path, claude, world):
+        async with killed_runner(hatchery, tmp_path, claude, world):
             await until(
                 tmp_path,
                 "SELECT count(*) FROM runs r JOIN batches b ON b.run = r.id "
@@ -344,7 +344,7 @@ async def test_a_parked_run_survives_the_death_of_its_runner(tmp_path: Path) -> 
                 [(1,)],
             )
         claude.batches.end_all()
-        async with killed_runner(tmp_path, claude, world):
+        async with killed_runner(hatchery, tmp_path, claude, world):
             await until(tmp_path, "SELECT status, attempt FROM runs ORDER BY created LIMIT 1", [("ok", 1)])
         assert len(claude.requests) == 0
         (first, *_) = rows(tmp_path, "SELECT run FROM spending ORDER BY id")
@@ -352,14 +352,16 @@ async def test_a_parked_run_survives_the_death_of_its_runner(tmp_path: Path) -> 
 
 
 @pytest.mark.no_cover
-async def test_killed_while_a_batch_is_handed_over_it_is_told_and_asked_anew(tmp_path: Path) -> None:
+async def test_killed_while_a_batch_is_handed_over_it_is_told_and_asked_anew(
+    tmp_path: Path, hatchery: Nursery
+) -> None:
     (tmp_path / "tasks").mkdir()
     (tmp_path / "tasks" / "note.py").write_text(note(ASKS, options=HOURLY))
     async with StandInClaude() as claude, StandInDestination() as world:
         claude.batches.script(Holds())
-        async with killed_runner(tmp_path, claude, world):
+        async with killed_runner(hatchery, tmp_path, claude, world):
             await claude.batches.created.nth(1, 30)
-        async with killed_runner(tmp_path, claude, world):
+        async with killed_runner(hatchery, tmp_path, claude, world):
             await until(tmp_path, "SELECT status FROM runs ORDER BY created LIMIT 1", [("ok",)])
         first = claude.batches.created[0]["params"]
         assert [each["params"] for each in claude.batches.created[:2]] == [first, first]

@@ -93,6 +93,7 @@ def test_promise_10_what_the_phone_shows_parses_back_to_the_payload(one: str, ot
     assert read_back("".join(on_the_phone(made))) == [one, other]
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize(
     "letter", ["a", "é", "👋", "e\u0301", "👋🏽", "🇩🇪", FAMILY, "\u202e", "⟦", "\n", " ", "w \n"]
 )

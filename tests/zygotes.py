@@ -14,9 +14,9 @@ import socket
 import sys
 import warnings
 from contextlib import suppress
-from functools import cache
 
 WHOLE = 4096  #: bytes of an order, at most
+_line: list[socket.socket] = []  #: the one to the process that zygotes are forked from, once it is there
 
 
 class Zygote:
@@ -47,24 +47,21 @@ class Zygote:
 
 def zygote(control: int, stop: str) -> Zygote:
     """As `runner.children.zygote`, in a moment."""
-    line = _line()
+    begin()
+    (line,) = _line
     try:
         socket.send_fds(line, [json.dumps(stop).encode()], [control])
         _, (process,), _, _ = socket.recv_fds(line, 1, 1)
     except BaseException:
-        _line.cache_clear()  # another order would get the answer to this one
+        _line.clear()  # another order would get the answer to this one
         raise
     return Zygote(process)
 
 
 def begin() -> None:
-    """Have what zygotes are forked from there before it is needed."""
-    _line()
-
-
-@cache
-def _line() -> socket.socket:
-    """The line to the process that zygotes are forked from; it ends when the line does."""
+    """Have the process that zygotes are forked from there before it is needed; it ends when its line does."""
+    if _line:
+        return
     from runner.children import bare  # not there, where a zygote would have it too
 
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -72,11 +69,26 @@ def _line() -> socket.socket:
         process = bare([__file__, str(theirs.fileno())], theirs.fileno())
     atexit.register(process.wait)
     atexit.register(ours.close)
-    return ours
+    _line.append(ours)
+
+
+def split_off() -> None:
+    """Have zygotes forked from a copy of this process, which has imported what they do: what it is under, they are."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with theirs:
+        if not os.fork():
+            try:
+                ours.close()
+                main(theirs.detach())
+            finally:
+                os._exit(0)
+    _line[:] = [ours]
 
 
 def main(descriptor: int) -> None:
     """Fork a zygote for each order, until nobody is there to order."""
+    import httpx  # noqa: F401 - most that deliver do: they need not each do it anew
+
     from runner.worker import zygote
 
     line, parent = socket.socket(fileno=descriptor), os.getpid()
