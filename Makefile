@@ -22,7 +22,7 @@ test: .venv/ready lint contracts
 
 covered: .venv/ready
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest -n 4 --maxschedchunk 1
+	$(BIN)/coverage run -m pytest -n 3 --maxschedchunk 1
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 

@@ -45,6 +45,7 @@ def is_found(logs: Path, told: str = "") -> bool:
     return bool(verify(logs, told).problems)
 
 
+@pytest.mark.no_cover
 def test_promise_23_a_bit_of_any_byte_that_flips_is_found(logs: Path, told: str) -> None:
     for path in files(logs):
         whole = path.read_bytes()
@@ -134,6 +135,7 @@ def cuts(path: Path, lines: int) -> Iterator[int]:
     path.write_bytes(whole)
 
 
+@pytest.mark.no_cover
 def test_promise_23_cut_at_any_byte_of_its_last_three_lines_it_resumes_and_tells_all(
     store: Store, logs: Path, told: str
 ) -> None:

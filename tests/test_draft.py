@@ -139,6 +139,7 @@ async def test_a_kind_must_say_how_it_is_delivered() -> None:
         await Note(text="x").deliver(None)
 
 
+@pytest.mark.no_cover
 def test_a_long_text_without_a_blank_is_shown_without_a_long_wait() -> None:
     text = "a" * 500_000  # a search that went back for every letter would take an hour
     assert visible(text) == text

@@ -174,6 +174,7 @@ def check(value: Any, schema: dict[str, Any]) -> None:
     )
 
 
+@pytest.mark.no_cover
 @settings(deadline=None)
 @given(model=models())
 def test_any_model_is_filled_validly(model: type[BaseModel]) -> None:

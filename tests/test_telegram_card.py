@@ -105,6 +105,7 @@ def test_promise_10_contents_of_every_size_and_edge_come_whole(letter: str, size
     assert read_back("".join(on_the_phone(made))) == [text]
 
 
+@pytest.mark.no_cover
 @given(TEXTS.map(lambda text: text * 40))
 @settings(max_examples=50, deadline=None)
 def test_no_letter_is_cut_in_two(text: str) -> None:

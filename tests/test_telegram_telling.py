@@ -152,6 +152,7 @@ async def test_a_missed_slot_is_told(tmp_path: Path, tg: StandInTelegram) -> Non
         await hand.reads("2 in a row")
 
 
+@pytest.mark.no_cover
 async def test_ten_thousand_lines_of_a_log_delay_no_card(tmp_path: Path, tg: StandInTelegram) -> None:
     async with phoned(tmp_path, tg) as hand:
         phone, store = hand.it.app.phone, hand.it.app.store
