@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 import time
-from contextlib import contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
@@ -25,11 +25,11 @@ from runner import children
 from runner.worker.limits import die_with_parent
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 
 Order = dict[str, Any]
 READY_S = 60.0  #: how long a runner may take to come up
-#: what a runner imports when it first needs it
+#: what a runner imports when it first needs it, and its zygote
 HEAVY = (
     "anthropic",
     "genai_prices",
@@ -138,16 +138,20 @@ class Nursery:
 
     control: socket.socket
 
-    async def ready(self, home: Path, claude: str, destination: str, **order: Any) -> Born:
-        """A runner that is up, in a project below which nothing else is, its owner approving whatever waits."""
+    @asynccontextmanager
+    async def up(self, home: Path, claude: str, destination: str, **order: Any) -> AsyncIterator[Born]:
+        """A runner that is up, its owner approving whatever waits; in the end it is killed with no warning."""
         named = {"home": str(home), "claude": claude, "destination": destination}
         born = await self.bear({**named, "approves": True, "resumes": False, **order})
-        deadline = time.monotonic() + READY_S
-        while not born.has_said("ready"):
-            assert time.monotonic() < deadline, born.lines
-            assert not born.ended.is_set(), born.lines
-            await asyncio.sleep(0.005)
-        return born
+        try:
+            deadline = time.monotonic() + READY_S
+            while not born.has_said("ready"):
+                assert time.monotonic() < deadline, born.lines
+                assert not born.ended.is_set(), born.lines
+                await asyncio.sleep(0.005)
+            yield born
+        finally:
+            await born.kill()
 
     async def bear(
         self,
@@ -161,10 +165,8 @@ class Nursery:
         with ours, theirs:
             ours.setblocking(False)  # noqa: FBT003 - the socket's own signature
             given = [end] if judge is None else [end, theirs.fileno()]
-            socket.send_fds(self.control, [json.dumps(order).encode()], given)
+            born = Born(await self._pid(order, given))
             os.close(end)
-            loop = asyncio.get_running_loop()
-            born = Born(int(await loop.sock_recv(self.control, 100)))
             born.follow(output)
             if judge is not None:
                 theirs.close()
@@ -172,6 +174,14 @@ class Nursery:
                 _, (listener,), _, _ = socket.recv_fds(ours, 1, 1)
                 syscalls.Watch(listener, born.pid, Path(order["home"]), ends or {}, judge)
         return born
+
+    async def _pid(self, order: Order, given: list[int]) -> int:
+        try:
+            socket.send_fds(self.control, [json.dumps(order).encode()], given)
+            return int(await asyncio.get_running_loop().sock_recv(self.control, 100))
+        except BaseException:
+            self.control.close()  # another order would get the answer to this one
+            raise
 
 
 async def _readable(channel: socket.socket) -> None:

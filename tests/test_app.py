@@ -35,7 +35,9 @@ from runner.testing import rehearsal
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from nursery import Born, Nursery
+    from nursery import Nursery
+
+BUSY = {"every_s": 1, "zygote": "own"}  #: a runner whose tasks are due each second
 
 
 async def test_promise_25_a_second_runner_refuses_and_names_the_first(tmp_path: Path) -> None:
@@ -283,19 +285,17 @@ async def test_promise_17_a_runner_that_hangs_whole_does_not_keep_its_children_f
 ) -> None:
     (tmp_path / "tasks").mkdir()
     (tmp_path / "tasks" / "note.py").write_text(note("(run.folder / 'begun').touch()\nwhile True: pass"))
-    async with StandInClaude() as claude, StandInDestination() as destination:
-        hanging = await up(hatchery, tmp_path, claude, destination)
-        try:
-            await until((tmp_path / ".runner" / "folders" / "note" / "begun").exists)
-            spinning = [
-                path for path in left_below(tmp_path) if path.joinpath("cwd").readlink().name == "note"
-            ]
-            assert len(spinning) == 1
-            os.kill(hanging.pid, signal.SIGSTOP)  # no thread of it runs any more
-            (tmp_path / "STOP").touch()
-            await until(lambda: not any(is_alive(int(path.name)) for path in spinning))
-        finally:
-            await hanging.kill()
+    async with (
+        StandInClaude() as claude,
+        StandInDestination() as there,
+        hatchery.up(tmp_path, claude.url, there.url, **BUSY) as hanging,
+    ):
+        await until((tmp_path / ".runner" / "folders" / "note" / "begun").exists)
+        spinning = [path for path in left_below(tmp_path) if path.joinpath("cwd").readlink().name == "note"]
+        assert len(spinning) == 1
+        os.kill(hanging.pid, signal.SIGSTOP)  # no thread of it runs any more
+        (tmp_path / "STOP").touch()
+        await until(lambda: not any(is_alive(int(path.name)) for path in spinning))
 
 
 async def until(holds: Callable[[], bool]) -> None:
@@ -329,15 +329,13 @@ async def test_kill_9_at_any_instant_loses_no_draft_delivers_nothing_twice_and_l
     pending: set[str] = set()
     async with StandInClaude() as claude, StandInDestination(dedupes=False) as destination:
         for _ in range(pytestconfig.getoption("--kills")):
-            runner = await up(hatchery, tmp_path, claude, destination)
-            assert verify(tmp_path / "logs").problems == []
-            await asyncio.sleep(chance.uniform(0, 1.2))
-            await runner.kill()
+            async with hatchery.up(tmp_path, claude.url, destination.url, **BUSY):
+                assert verify(tmp_path / "logs").problems == []
+                await asyncio.sleep(chance.uniform(0, 1.2))
             await nobody_left(tmp_path)
             pending |= promised(tmp_path)
-        last = await up(hatchery, tmp_path, claude, destination)
-        await until(lambda: "delivered" in states_of(tmp_path).values())
-        await last.kill()
+        async with hatchery.up(tmp_path, claude.url, destination.url, **BUSY):
+            await until(lambda: "delivered" in states_of(tmp_path).values())
         verdict = verify(tmp_path / "logs")
         assert verdict.problems == []
         states = states_of(tmp_path)
@@ -355,11 +353,6 @@ def states_of(home: Path) -> dict[str, str]:
         states = {row.id: row.state for row in drafts.listed(connection, frozenset(State))}
     store.close()
     return states
-
-
-async def up(hatchery: Nursery, home: Path, claude: StandInClaude, there: StandInDestination) -> Born:
-    """A runner with a zygote of its own, whose tasks are due each second."""
-    return await hatchery.ready(home, claude.url, there.url, every_s=1, zygote="own")
 
 
 async def nobody_left(home: Path) -> None:

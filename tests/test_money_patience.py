@@ -6,7 +6,6 @@ import asyncio
 import json
 import sqlite3
 import time
-from contextlib import asynccontextmanager
 from datetime import timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -23,7 +22,6 @@ from runner.store.store import new_id
 from runner.testing import Rehearsal, rehearsal
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
     from pathlib import Path
 
     from nursery import Nursery
@@ -299,18 +297,6 @@ def test_patience_is_a_length_of_time() -> None:
 # --- a runner that is killed
 
 
-@asynccontextmanager
-async def killed_runner(
-    hatchery: Nursery, home: Path, claude: StandInClaude, world: StandInDestination
-) -> AsyncIterator[None]:
-    """A runner of its own process, killed with all it has when this ends."""
-    runner = await hatchery.ready(home, claude.url, world.url, every_s=1)
-    try:
-        yield
-    finally:
-        await runner.kill()
-
-
 async def until(home: Path, query: str, wanted: Any) -> None:
     """Wait until the store of another process's runner says so."""
     await asyncio.to_thread(_until, home, query, wanted)
@@ -336,7 +322,7 @@ async def test_a_parked_run_survives_the_death_of_its_runner(tmp_path: Path, hat
     (tmp_path / "tasks" / "note.py").write_text(note(ASKS, options=f"{HOURLY}, retries=0"))
     async with StandInClaude() as claude, StandInDestination() as world:
         claude.batches.looks = -1
-        async with killed_runner(hatchery, tmp_path, claude, world):
+        async with hatchery.up(tmp_path, claude.url, world.url, every_s=1):
             await until(
                 tmp_path,
                 "SELECT count(*) FROM runs r JOIN batches b ON b.run = r.id "
@@ -344,7 +330,7 @@ async def test_a_parked_run_survives_the_death_of_its_runner(tmp_path: Path, hat
                 [(1,)],
             )
         claude.batches.end_all()
-        async with killed_runner(hatchery, tmp_path, claude, world):
+        async with hatchery.up(tmp_path, claude.url, world.url, every_s=1):
             await until(tmp_path, "SELECT status, attempt FROM runs ORDER BY created LIMIT 1", [("ok", 1)])
         assert len(claude.requests) == 0
         (first, *_) = rows(tmp_path, "SELECT run FROM spending ORDER BY id")
@@ -359,9 +345,9 @@ async def test_killed_while_a_batch_is_handed_over_it_is_told_and_asked_anew(
     (tmp_path / "tasks" / "note.py").write_text(note(ASKS, options=HOURLY))
     async with StandInClaude() as claude, StandInDestination() as world:
         claude.batches.script(Holds())
-        async with killed_runner(hatchery, tmp_path, claude, world):
+        async with hatchery.up(tmp_path, claude.url, world.url, every_s=1):
             await claude.batches.created.nth(1, 30)
-        async with killed_runner(hatchery, tmp_path, claude, world):
+        async with hatchery.up(tmp_path, claude.url, world.url, every_s=1):
             await until(tmp_path, "SELECT status FROM runs ORDER BY created LIMIT 1", [("ok",)])
         first = claude.batches.created[0]["params"]
         assert [each["params"] for each in claude.batches.created[:2]] == [first, first]

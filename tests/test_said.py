@@ -97,7 +97,6 @@ async def test_no_message_however_odd_does_more_than_end_its_own_run(tmp_path: P
         assert (await it.run("note")).status == "ok"
 
 
-@pytest.mark.no_cover
 @pytest.mark.parametrize(
     ("line", "words"),
     [

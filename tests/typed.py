@@ -1,7 +1,7 @@
 """Commands of the command line, each in a process of its own, forked from one that has imported what they import.
 
 To start Python and to import takes longer than most commands do. What a forked process can't show, such as a module
-that nobody imported, `test_cli.py` shows of each command with a process of its own.
+that nobody imported, `test_cli.py` shows with a process of its own for some commands each time, for all when it is told.
 """
 
 from __future__ import annotations

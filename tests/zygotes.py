@@ -1,6 +1,7 @@
 """Zygotes for tests, forked from a process that has imported what a zygote imports: to start one takes longer than most tests.
 
-What a forked one can't show, the tests show that are marked `own_zygote`, and every runner in a process of its own.
+What a forked one can't show, the tests show that are marked `own_zygote`, those that kill or hang a runner whose zygote
+is its own, and every runner that is typed at a shell.
 """
 
 from __future__ import annotations
@@ -62,7 +63,7 @@ def begin() -> None:
     """Have the process that zygotes are forked from there before it is needed; it ends when its line does."""
     if _line:
         return
-    from runner.children import bare  # not there, where a zygote would have it too
+    from runner.children import bare  # not there, where these zygotes would have it too
 
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with theirs:
@@ -73,11 +74,18 @@ def begin() -> None:
 
 
 def split_off() -> None:
-    """Have zygotes forked from a copy of this process, which has imported what they do: what it is under, they are."""
+    """Have zygotes forked from a copy of this process, which ends with it: they have all that it has imported.
+
+    Calls of theirs are judged as its own are. Their forks are ordered over a socket: one call more that is judged.
+    """
+    from runner.worker.limits import die_with_parent
+
+    parent = os.getpid()
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with theirs:
         if not os.fork():
             try:
+                die_with_parent(parent)
                 ours.close()
                 main(theirs.detach())
             finally:
