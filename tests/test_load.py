@@ -78,6 +78,13 @@ class Heart(selectors.DefaultSelector):
         self.where: Counter[str] = Counter()  #: what the loop was at whenever a turn was long
         self.at, self.cpu = time.monotonic(), time.thread_time()
 
+    def __str__(self) -> str:
+        return (
+            f"the loop's longest turn took {1000 * self.worst:.0f} ms, the longest by its own work "
+            f"{1000 * self.worst_cpu:.0f} ms (the collector's longest in the loop {1000 * self.collecting:.0f} ms); "
+            f"{dict(self.where.most_common(5))}"
+        )
+
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         """A turn is over; wait for what the next is about."""
         self.worst = max(self.worst, time.monotonic() - self.at)
@@ -186,11 +193,13 @@ def test_promise_20_under_load_no_slot_is_lost_and_none_runs_twice(
 ) -> None:
     size, heart = Size.of(pytestconfig.getoption("--minutes")), Heart()
     with asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(heart)) as loop:
-        told(loop.run(carried(tmp_path, clock, size, heart)))
+        told(loop.run(carried(tmp_path, clock, size, heart, told)))
 
 
-async def carried(tmp_path: Path, clock: HandClock, size: Size, heart: Heart) -> str:
-    """Carry the load; what was seen, in words."""
+async def carried(
+    tmp_path: Path, clock: HandClock, size: Size, heart: Heart, tell: Callable[[str], None]
+) -> str:
+    """Carry the load, and tell each hour how it goes; what was seen, in words."""
     tomorrow = datetime.now(UTC) + timedelta(days=1)  # so that no timer is due
     clock.at = tomorrow.replace(minute=0, second=0, microsecond=0)
     end = clock.at + timedelta(minutes=size.minutes)
@@ -207,7 +216,7 @@ async def carried(tmp_path: Path, clock: HandClock, size: Size, heart: Heart) ->
         warm = resident()
         began = time.monotonic()
         with listened_to(heart):
-            for minute in range(size.minutes):
+            for minute in range(1, size.minutes + 1):
                 it.claude.script(
                     *(Fails(529, 0.01) if chance.random() < 0.5 else Says("x") for _ in range(10))
                 )
@@ -217,8 +226,10 @@ async def carried(tmp_path: Path, clock: HandClock, size: Size, heart: Heart) ->
                 await drained(it)
                 forget_heard(it, tg)
                 forget_old(tg)
-                if minute == size.minutes // 10:
+                if minute == 1 + size.minutes // 10:
                     warm = resident()
+                if minute % 60 == 0:
+                    tell(f"hour {minute // 60}: memory {resident():.0f} MB; {heart}")
             grown = resident() - warm  # before the stand-in keeps every card there is
             await stopped_and_resumed(it, tg)
         took = time.monotonic() - began
@@ -232,9 +243,7 @@ async def carried(tmp_path: Path, clock: HandClock, size: Size, heart: Heart) ->
     return (
         f"{total:,} slots of {size.tasks + size.at_once:,} tasks in {size.minutes / 60:.1f} simulated hours "
         f"({took:.0f} s), {size.at_once:,} of them at once; {kept:,} drafts waiting; 0 slots unaccounted for; "
-        f"memory {warm:.0f} MB after the warm-up, {grown:+.0f} MB at the end; the loop's longest turn took "
-        f"{1000 * heart.worst:.0f} ms, the longest by its own work {1000 * heart.worst_cpu:.0f} ms "
-        f"(the collector's longest in the loop {1000 * heart.collecting:.0f} ms); {dict(heart.where.most_common(5))}"
+        f"memory {warm:.0f} MB after the warm-up, {grown:+.0f} MB at the end; {heart}"
     )
 
 
