@@ -62,9 +62,12 @@ from runner import task
 
 @task(retries=0)
 def leave():
+    heard, told = os.pipe()
     if not os.fork():
         os.setsid()
+        os.write(told, b"gone")
         time.sleep(60)
+    os.read(heard, 4)
     os._exit(3)
 """
 

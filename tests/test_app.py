@@ -293,7 +293,10 @@ async def test_promise_17_a_runner_that_hangs_whole_does_not_keep_its_children_f
         await until((tmp_path / ".runner" / "folders" / "note" / "begun").exists)
         spinning = [path for path in left_below(tmp_path) if path.joinpath("cwd").readlink().name == "note"]
         assert len(spinning) == 1
-        os.kill(hanging.pid, signal.SIGSTOP)  # no thread of it runs any more
+        zygote = int(stat(int(spinning[0].name))[1])
+        os.kill(hanging.pid, signal.SIGSTOP)
+        await until(lambda: stat(hanging.pid)[0] == "T")  # no thread of it runs any more
+        await until(lambda: stat(zygote)[0] == "S")  # no order of its is left that could have STOP looked for
         (tmp_path / "STOP").touch()
         await until(lambda: not any(is_alive(int(path.name)) for path in spinning))
 
@@ -307,8 +310,13 @@ async def until(holds: Callable[[], bool]) -> None:
 
 def is_alive(pid: int) -> bool:
     with suppress(FileNotFoundError, ProcessLookupError):
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0] not in "ZX"
+        return stat(pid)[0] not in "ZX"
     return False
+
+
+def stat(pid: int) -> list[str]:
+    """What the kernel says of that process, from its state on: its parent is next."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()
 
 
 @pytest.mark.no_cover
