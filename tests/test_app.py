@@ -291,14 +291,14 @@ async def test_promise_17_a_runner_that_hangs_whole_does_not_keep_its_children_f
         hatchery.up(tmp_path, claude.url, there.url, **BUSY) as hanging,
     ):
         await until((tmp_path / ".runner" / "folders" / "note" / "begun").exists)
-        spinning = [path for path in left_below(tmp_path) if path.joinpath("cwd").readlink().name == "note"]
-        assert len(spinning) == 1
-        zygote = int(stat(int(spinning[0].name))[1])
+        below = left_below(tmp_path)
+        (spinning,) = [int(path.name) for path in below if path.joinpath("cwd").readlink().name == "note"]
+        zygote = int(stat(spinning)[1])
         os.kill(hanging.pid, signal.SIGSTOP)
         await until(lambda: stat(hanging.pid)[0] == "T")  # no thread of it runs any more
         await until(lambda: stat(zygote)[0] == "S")  # no order of its is left that could have STOP looked for
         (tmp_path / "STOP").touch()
-        await until(lambda: not any(is_alive(int(path.name)) for path in spinning))
+        await until(lambda: not is_alive(spinning))
 
 
 async def until(holds: Callable[[], bool]) -> None:

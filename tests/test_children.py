@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from test_app import is_alive
 
 from runner import children as room
 from runner import seal
@@ -145,24 +146,11 @@ async def test_a_child_that_dies_without_a_word_says_nothing_and_its_group_dies_
     async with children() as kept, kept.fork(unheard) as child:
         assert (await last_word(child, order(tmp_path, body)))["op"] == "calling"
         assert await child.ended == "exit 3"
-    pid = tmp_path / "folder" / "pid"
-    assert pid.read_text()
-    await gone(pid)
-
-
-async def gone(file: Path) -> None:
-    """Wait until the process that the file names is dead."""
+    pid = int((tmp_path / "folder" / "pid").read_text())
     deadline = time.monotonic() + 5
-    while alive(file):
+    while is_alive(pid):
         assert time.monotonic() < deadline
         await asyncio.sleep(0.005)
-
-
-def alive(file: Path) -> bool:
-    try:
-        return Path(f"/proc/{file.read_text()}/stat").read_text().split(") ")[1][0] not in "ZX"
-    except (FileNotFoundError, IndexError):
-        return False
 
 
 async def test_promise_17_twenty_that_ignore_everything_are_dead_at_once(tmp_path: Path) -> None:
