@@ -62,7 +62,7 @@ class Courier:
     mail: str = ""  #: in a rehearsal, the address of the stand-in that takes mail
 
     async def attempt(self, claim: Claim) -> Outcome | None:
-        """What the child says of its attempt; None when a look-up was cut short, which changes nothing."""
+        """What the child says of its attempt; None where an earlier one stays uncertain, since this was cut short."""
         has_begun = False
 
         def begin(child: Child) -> None:
@@ -89,7 +89,7 @@ class Courier:
         return self._broken_off(claim, self._clean(reason), has_begun=has_begun)
 
     def _broken_off(self, claim: Claim, reason: str, *, has_begun: bool) -> Outcome | None:
-        if claim.is_look_up or claim.held.state is State.UNCERTAIN:
+        if claim.held.state is State.UNCERTAIN:
             return None
         return Outcome(State.UNCERTAIN if has_begun else State.PENDING, reason)
 

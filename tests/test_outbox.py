@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -18,7 +19,12 @@ from runner.store import deliveries, drafts
 from runner.testing import Rehearsal, rehearsal
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
+
+    from conftest import HandClock
+
+KEYED = note(extra="once: ClassVar = 'key'")  #: the destination drops its repeats
 
 
 async def approved(it: Rehearsal, module: str) -> str:
@@ -32,6 +38,29 @@ async def approved(it: Rehearsal, module: str) -> str:
 
 def state(it: Rehearsal, draft: str) -> str:
     return it.desk.sheet(draft).held.state
+
+
+def outcomes(it: Rehearsal, draft: str) -> list[str | None]:
+    """What each attempt came to, as the store has it."""
+    with it.app.store.read() as connection:
+        return [each.outcome for each in deliveries.of(connection, draft)]
+
+
+@contextmanager
+def failing(it: Rehearsal, call: str) -> Iterator[None]:
+    """The journal's file meets a full device at each write, or takes what is written and can't be synced."""
+    spare, broken = os.pipe()  # fsync knows no pipes
+    if call == "write":
+        full = os.open("/dev/full", os.O_WRONLY)
+        os.dup2(full, broken)
+        os.close(full)
+    os.dup2(broken, it.app.journal._descriptor)
+    yield
+    os.close(spare)
+    os.close(broken)
+
+
+each_call = pytest.mark.parametrize("call", ["write", "fsync"])
 
 
 async def test_the_intent_is_in_the_journal_on_disk_before_the_request_leaves(tmp_path: Path) -> None:
@@ -120,7 +149,7 @@ async def test_where_a_repeat_is_dropped_by_its_key_it_is_sent_again_with_the_sa
     async with rehearsal(tmp_path) as it:
         it.app.outbox.inquire_s = 0
         it.destination.script(DropsResponse())
-        draft = await approved(it, note(extra="once: ClassVar = 'key'"))
+        draft = await approved(it, KEYED)
         await it.event("delivery.delivered", draft=draft)
         first, second = it.destination.ledger
         assert first.key == second.key
@@ -131,7 +160,7 @@ async def test_a_repeat_that_also_ends_unknown_waits_for_its_owner(tmp_path: Pat
     async with rehearsal(tmp_path) as it:
         it.app.outbox.inquire_s = 0
         it.destination.script(DropsResponse(), DropsResponse())
-        draft = await approved(it, note(extra="once: ClassVar = 'key'"))
+        draft = await approved(it, KEYED)
         await it.destination.received(2)
         await it.until(lambda: not it.app.outbox._work)
         assert state(it, draft) == "uncertain"
@@ -250,19 +279,18 @@ async def test_promise_17_no_delivery_begins_after_stop(tmp_path: Path) -> None:
         assert len(it.destination.ledger) == 0
 
 
-async def test_promise_22_no_journal_no_delivery(tmp_path: Path) -> None:
+@each_call
+async def test_promise_22_no_journal_no_delivery(tmp_path: Path, call: str) -> None:
     async with rehearsal(tmp_path) as it:
         it.drop("note.py", note())
         await it.run("note")
         sheet = await it.draft()
-        broken = os.open("/dev/full", os.O_WRONLY)
-        os.dup2(broken, it.app.journal._descriptor)
-        it.desk.approve(sheet.held.id, sheet.held.digest, "ana")
-        await it.until(lambda: it.app.stop.reason is not None)
-        assert "can't be written" in str(it.app.stop.reason)
-        await it.until(lambda: state(it, sheet.held.id) == "pending")
+        with failing(it, call):
+            it.desk.approve(sheet.held.id, sheet.held.digest, "ana")
+            await it.until(lambda: it.app.stop.reason is not None)
+            assert "can't be written" in str(it.app.stop.reason)
+            await it.until(lambda: state(it, sheet.held.id) == "pending")
         assert len(it.destination.ledger) == 0
-        os.close(broken)
 
 
 async def test_many_approved_at_once_are_each_delivered_once(tmp_path: Path) -> None:
@@ -352,17 +380,82 @@ async def test_promise_3_a_repeat_that_is_refused_says_nothing_of_the_attempt_be
     async with rehearsal(tmp_path) as it:
         it.app.outbox.inquire_s = 0
         it.destination.script(DropsResponse(), Answers(422))
-        draft = await approved(it, note(extra="once: ClassVar = 'key'"))
+        draft = await approved(it, KEYED)
         await it.destination.received(2)
         await it.until(lambda: not it.app.outbox._work and len(it.app.children) == 0)
-        assert state(it, draft) == "uncertain"
+        assert (state(it, draft), outcomes(it, draft)) == ("uncertain", ["uncertain"] * 2)
+
+
+async def test_promise_3_only_a_look_up_is_believed_that_nothing_was_found(tmp_path: Path) -> None:
+    forged = (
+        "import gc\n        from runner.worker.channel import Channel\n"
+        "        channel = next(each for each in gc.get_objects() if isinstance(each, Channel))\n"
+        "        await channel.say('not_found')\n        answer = await"
+    )
+    async with rehearsal(tmp_path) as it:
+        draft = await approved(it, note().replace("answer = await", forged, 1))
+        await it.event("delivery.delivered", draft=draft)
+
+
+async def test_promise_3_what_is_uncertain_is_not_sent_again_by_code_that_nobody_approved(
+    tmp_path: Path,
+) -> None:
+    async with rehearsal(tmp_path) as it:
+        it.app.outbox.inquire_s = 3600
+        it.destination.script(DropsResponse())
+        draft = await approved(it, KEYED)
+        await it.event("delivery.uncertain", draft=draft)
+        it.drop("note.py", KEYED + "\n# changed\n")
+        await it.until(lambda: it.count("task.loaded") == 2, "the new code")
+        await it.app.outbox._inquire(draft)
+        assert (len(it.destination.ledger), state(it, draft)) == (1, "uncertain")
+
+
+async def test_promise_3_a_repeat_that_was_dropped_does_not_renew_the_destinations_memory(
+    tmp_path: Path, clock: HandClock
+) -> None:
+    extra = "once: ClassVar = 'key'\n    once_for: ClassVar = __import__('datetime').timedelta(minutes=50)"
+    async with rehearsal(tmp_path) as it:
+        clock.at = it.app.store.clock.now()
+        it.app.store.clock = clock
+        it.app.outbox.inquire_s = 3600
+        it.destination.script(DropsResponse(), DropsResponse())
+        draft = await approved(it, note(extra=extra))
+        await it.event("delivery.uncertain", draft=draft)
+        for _ in range(2):
+            clock.move(minutes=40)
+            await it.app.outbox._inquire(draft)
+        assert (len(it.destination.ledger), state(it, draft)) == (2, "uncertain")
+
+
+async def test_what_is_cut_off_at_the_end_is_uncertain_already_while_no_runner_is_up(tmp_path: Path) -> None:
+    async with rehearsal(tmp_path) as it:
+        it.destination.script(Delays(60))
+        draft = await approved(it, note())
+        await it.destination.received(1)
+        await it.app.outbox.close(within=0.1)
+        assert (state(it, draft), outcomes(it, draft)) == ("uncertain", ["uncertain"])
+
+
+@each_call
+async def test_promise_22_no_journal_no_repeat(tmp_path: Path, call: str) -> None:
+    async with rehearsal(tmp_path) as it:
+        it.app.outbox.inquire_s = 3600
+        it.destination.script(DropsResponse())
+        draft = await approved(it, KEYED)
+        await it.event("delivery.uncertain", draft=draft)
+        with failing(it, call):
+            it.app.outbox._start(draft, it.app.outbox._inquire)
+            await it.until(lambda: it.app.stop.reason is not None)
+            await it.until(lambda: not it.app.outbox._work)
+        assert (len(it.destination.ledger), state(it, draft)) == (1, "uncertain")
 
 
 async def test_promise_18_what_was_uncertain_when_stop_came_is_never_sent_again(tmp_path: Path) -> None:
     async with rehearsal(tmp_path) as it:
         it.app.outbox.inquire_s = 0.5
         it.destination.script(DropsResponse())
-        draft = await approved(it, note(extra="once: ClassVar = 'key'"))
+        draft = await approved(it, KEYED)
         await it.event("delivery.uncertain", draft=draft)
         (tmp_path / "STOP").touch()
         await it.event("stop.engaged")
