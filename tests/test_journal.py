@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -96,6 +97,23 @@ def test_promise_22_what_once_failed_to_be_written_fails_ever_after(store: Store
     with pytest.raises(JournalError, match="nothing may happen unrecorded"):
         journal.sync()
     assert verify(tmp_path / "logs").lines == 1
+
+
+def test_promise_22_a_day_is_on_disk_before_the_next_begins(
+    store: Store, tmp_path: Path, clock: HandClock
+) -> None:
+    journal = opened(store, tmp_path / "logs")
+    store.tell("alert.raised", text="the last of its day")
+    journal.write()
+    ends = os.pipe()  # which takes what is written, and can't be synced
+    os.dup2(ends[1], journal._descriptor)
+    clock.move(days=1)
+    store.tell("alert.raised", text="the first of the next")
+    with pytest.raises(JournalError, match="nothing may happen unrecorded"):
+        journal.write()
+    assert len(files(tmp_path / "logs")) == 1
+    for each in ends:
+        os.close(each)
 
 
 def test_a_store_that_was_lost_goes_on_numbering_where_the_journal_ends(store: Store, tmp_path: Path) -> None:
