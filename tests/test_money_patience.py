@@ -14,7 +14,7 @@ import pytest
 from modules import note
 
 from runner.declare import Limits
-from runner.rehearsal.batches import Errs, Expires, Holds, LosesReply
+from runner.rehearsal.batches import Errs, Expires, Holds, Lingers, LosesReply
 from runner.rehearsal.claude import Calls, Says, StandInClaude
 from runner.rehearsal.destination import StandInDestination
 from runner.store import batches, runs
@@ -203,6 +203,20 @@ async def test_when_patience_is_over_the_batch_is_cancelled_and_the_question_ask
         assert it.found("batch.canceled")[0]["reason"] == "the task's patience is over"
 
 
+async def test_a_batch_that_is_cancelled_and_does_not_end_is_waited_for_no_longer_than_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batches, "CANCEL", timedelta(seconds=1))
+    async with rehearsal(tmp_path) as it:
+        it.claude.batches.looks = -1
+        it.claude.batches.script(Lingers())
+        it.drop("note.py", note(ASKS, options="patience=__import__('datetime').timedelta(seconds=1)"))
+        row = await it.run("note")
+        assert (row.status, row.attempt) == ("ok", 1)
+        assert (len(it.claude.batches.canceled), len(it.claude.requests)) == (1, 1)
+        assert it.found("batch.ended") == []
+
+
 async def test_what_a_cancelled_batch_had_answered_all_the_same_is_used(tmp_path: Path) -> None:
     async with rehearsal(tmp_path) as it:
         it.claude.batches.looks = -1
@@ -245,16 +259,17 @@ async def test_what_was_not_handed_over_when_it_stopped_never_is(tmp_path: Path)
         await it.until(lambda: rows(tmp_path, live) == [(0,)], "no batch under way")
 
 
-async def test_open_batches_count_against_every_budget(tmp_path: Path) -> None:
-    async with rehearsal(tmp_path, daily_budget_usd=Decimal("0.05")) as it:
+@pytest.mark.parametrize("options", ["", PATIENT])
+async def test_open_batches_count_against_every_budget(tmp_path: Path, options: str) -> None:
+    async with rehearsal(tmp_path, daily_budget_usd=Decimal("0.03")) as it:
         it.claude.batches.looks = -1
         it.drop("note.py", patient(ASKS.replace("'x'", "run.id")))
-        it.drop("other.py", note(ASKS).replace("async def note", "async def other"))
+        it.drop("other.py", note(ASKS, options=options).replace("async def note", "async def other"))
         await it.event("task.loaded")
         start(it)
         await it.event("run.parked")
         error = (await it.run("other")).error
-        assert "the day's budget of $0.05" in error
+        assert "the day's budget of $0.03" in error
         assert "in flight" in error
         assert "$0.00 in flight" not in error
 

@@ -40,6 +40,11 @@ class Expires:
 
 
 @dataclass(frozen=True, slots=True)
+class Lingers:
+    """The batch does not end, though it is cancelled."""
+
+
+@dataclass(frozen=True, slots=True)
 class Errs:
     """The batch ends with an error of that type."""
 
@@ -47,7 +52,7 @@ class Errs:
     message: str = "a fault on demand"
 
 
-Fate = LosesReply | Holds | Expires | Errs
+Fate = LosesReply | Holds | Expires | Lingers | Errs
 
 
 @dataclass(slots=True)
@@ -126,7 +131,8 @@ class StandInBatches:
         await reply.send_json(_told(batch, url))
 
     def _look(self, batch: _Batch, url: str) -> dict[str, Any]:
-        if batch.status == "canceling" or (batch.status == "in_progress" and batch.looks == 0):
+        is_cancelled = batch.status == "canceling" and not isinstance(batch.fate, Lingers)
+        if is_cancelled or (batch.status == "in_progress" and batch.looks == 0):
             batch.results = [
                 {"custom_id": each["custom_id"], "result": self._result(batch, each["params"])}
                 for each in batch.requests
