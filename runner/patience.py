@@ -157,8 +157,6 @@ class Patience:
             ]
         for row in cut_off:
             self._lost(row, "the runner ended while it was being handed over")
-        with self.store.change() as tx:
-            batches.go_on(tx)
 
     def _round(self) -> None:
         """Take each step that is due, beside the others."""
@@ -170,7 +168,7 @@ class Patience:
             if step and row.id not in self._steps and self._is_due(row, step):
                 work = asyncio.get_running_loop().create_task(self._take(row, step), name=step)
                 self._steps[row.id] = work
-        if any(row.state == State.CANCELING for row in rows):
+        if any(row.is_wanted and self._is_over(row, batches.CANCEL) for row in rows):
             with self.store.change() as tx:
                 batches.go_on(tx)
 
@@ -231,16 +229,29 @@ class Patience:
             self._later[row.id, "look"] = self.store.clock.monotonic() + self.look_s
 
     async def _see(self, row: Row[Any]) -> None:
-        result = await self.api.result(row.batch, f"{row.digest[:40]}-{row.id}", _question(row))
+        is_old = row.created < stamp(self.store.clock.now() - FORGOTTEN)
+        result = None
+        try:
+            result = await self.api.result(row.batch, f"{row.digest[:40]}-{row.id}", _question(row))
+        except ClaudeError as error:
+            if isinstance(error, TransientClaudeError) or not is_old:
+                raise
         if result is not None:
             self._settle(row, result)
-        elif row.created < stamp(self.store.clock.now() - FORGOTTEN):
+        elif is_old:
             self._end(row, State.FAILED, "it did not end within two days")
         else:
             self._pause(row, "look")
 
     async def _cancel(self, row: Row[Any]) -> None:
-        await self.api.cancel(row.batch)
+        try:
+            await self.api.cancel(row.batch)
+        except TransientClaudeError:
+            raise
+        except ClaudeError:  # there is nothing to cancel where it has ended
+            self._pause(row, "cancel")
+            await self._see(row)
+            return
         reason = "the task's patience is over" if row.is_wanted else "its run has ended"
         with self.store.change() as tx:
             batches.move(tx, row, State.CANCELING, reason=reason)

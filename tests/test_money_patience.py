@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from nursery import Nursery
 
 PATIENT = "patience=__import__('datetime').timedelta(hours=12)"
+SHORTLY = "patience=__import__('datetime').timedelta(seconds=1)"
 HOURLY = f"__import__('runner').every(hours=1), {PATIENT}"
 ASKS = "return await run.claude('x', returns=Note)"
 
@@ -196,7 +197,7 @@ async def test_when_patience_is_over_the_batch_is_cancelled_and_the_question_ask
 ) -> None:
     async with rehearsal(tmp_path) as it:
         it.claude.batches.looks = -1
-        it.drop("note.py", note(ASKS, options="patience=__import__('datetime').timedelta(seconds=1)"))
+        it.drop("note.py", note(ASKS, options=SHORTLY))
         row = await it.run("note")
         assert (row.status, row.attempt) == ("ok", 1)
         assert (len(it.claude.batches.canceled), len(it.claude.requests)) == (1, 1)
@@ -210,18 +211,50 @@ async def test_a_batch_that_is_cancelled_and_does_not_end_is_waited_for_no_longe
     async with rehearsal(tmp_path) as it:
         it.claude.batches.looks = -1
         it.claude.batches.script(Lingers())
-        it.drop("note.py", note(ASKS, options="patience=__import__('datetime').timedelta(seconds=1)"))
+        it.drop("note.py", note(ASKS, options=SHORTLY))
         row = await it.run("note")
         assert (row.status, row.attempt) == ("ok", 1)
         assert (len(it.claude.batches.canceled), len(it.claude.requests)) == (1, 1)
         assert it.found("batch.ended") == []
 
 
+async def test_a_batch_that_ended_before_it_could_be_cancelled_is_used(tmp_path: Path) -> None:
+    async with rehearsal(tmp_path) as it:
+        it.claude.batches.looks = -1
+        it.app.patience.look_s = 2
+        it.drop("note.py", note(ASKS, options=SHORTLY))
+        await it.event("task.loaded")
+        start(it)
+        await it.event("batch.sent")
+        it.claude.batches.end_all()
+        assert (await it.event("run.finished"))["status"] == "ok"
+        assert (len(it.claude.batches.canceled), len(it.claude.requests)) == (0, 0)
+        assert len(rows(tmp_path, "SELECT * FROM spending")) == 1
+
+
+async def test_a_run_goes_on_though_its_batch_can_be_neither_cancelled_nor_seen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batches, "CANCEL", timedelta(seconds=1))
+    monkeypatch.setattr("runner.patience.FORGOTTEN", timedelta(seconds=4))
+    async with rehearsal(tmp_path) as it:
+        it.claude.batches.looks = -1
+        it.drop("note.py", note(ASKS, options=SHORTLY))
+        await it.event("task.loaded")
+        start(it)
+        await it.event("batch.sent")
+        it.claude.batches.forget_all()
+        assert (await it.event("run.finished"))["status"] == "ok"
+        assert len(it.claude.requests) == 1
+        ended = await it.event("batch.ended")  # and counts against no budget from then on
+        assert ended["reason"] == "it did not end within two days"
+
+
 async def test_what_a_cancelled_batch_had_answered_all_the_same_is_used(tmp_path: Path) -> None:
     async with rehearsal(tmp_path) as it:
         it.claude.batches.looks = -1
         it.claude.batches.is_stubborn = True
-        it.drop("note.py", note(ASKS, options="patience=__import__('datetime').timedelta(seconds=1)"))
+        it.drop("note.py", note(ASKS, options=SHORTLY))
         assert (await it.run("note")).status == "ok"
         assert (len(it.claude.batches.canceled), len(it.claude.requests)) == (1, 0)
 

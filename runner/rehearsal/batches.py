@@ -65,6 +65,11 @@ class _Batch:
     created: datetime = field(default_factory=lambda: datetime.now(UTC))
     results: list[dict[str, Any]] = field(default_factory=list)
 
+    @property
+    def is_due(self) -> bool:
+        """Whether it has ended, though nobody has looked yet."""
+        return self.status == "in_progress" and self.looks == 0
+
 
 class StandInBatches:
     """The batches of one stand-in; `answer` is what its Claude says to a request."""
@@ -89,6 +94,10 @@ class StandInBatches:
         for batch in self._made.values():
             batch.looks = 0
 
+    def forget_all(self) -> None:
+        """Know of no batch any more."""
+        self._made.clear()
+
     async def serve(self, request: Request, reply: Reply, url: str) -> bool:
         """Answer a request that is for batches; False when it is for something else."""
         match (request.method, request.path.removeprefix(PATH).split("/")):
@@ -97,7 +106,7 @@ class StandInBatches:
             case "GET", ["", name] if name in self._made:
                 await reply.send_json(self._look(self._made[name], url))
             case "POST", ["", name, "cancel"] if name in self._made:
-                await reply.send_json(await self._cancel(self._made[name], url))
+                await self._cancel(self._made[name], reply, url)
             case "GET", ["", name, "results"] if name in self._made:
                 lines = [json.dumps(each, ensure_ascii=False) for each in self._made[name].results]
                 await reply.send(body="\n".join(lines), headers={"content-type": "application/x-jsonl"})
@@ -109,11 +118,7 @@ class StandInBatches:
         asked = request.json().get("requests") or []
         names = [each.get("custom_id") for each in asked]
         if not names or len(set(names)) < len(names) or not all(NAME.match(str(name)) for name in names):
-            error = {
-                "type": "invalid_request_error",
-                "message": "requests.custom_id: must be unique, 1-64 of a-zA-Z0-9_-",
-            }
-            await reply.send_json({"type": "error", "error": error}, 400)
+            await reply.send_json(_invalid("requests.custom_id: must be unique, 1-64 of a-zA-Z0-9_-"), 400)
             return
         fate = self._fates.popleft() if self._fates else None
         if fate == LosesReply(is_taken=False):
@@ -132,14 +137,17 @@ class StandInBatches:
 
     def _look(self, batch: _Batch, url: str) -> dict[str, Any]:
         is_cancelled = batch.status == "canceling" and not isinstance(batch.fate, Lingers)
-        if is_cancelled or (batch.status == "in_progress" and batch.looks == 0):
-            batch.results = [
-                {"custom_id": each["custom_id"], "result": self._result(batch, each["params"])}
-                for each in batch.requests
-            ]
-            batch.status = "ended"
+        if is_cancelled or batch.is_due:
+            self._end(batch)
         batch.looks -= 1
         return _told(batch, url)
+
+    def _end(self, batch: _Batch) -> None:
+        batch.results = [
+            {"custom_id": each["custom_id"], "result": self._result(batch, each["params"])}
+            for each in batch.requests
+        ]
+        batch.status = "ended"
 
     def _result(self, batch: _Batch, asked: dict[str, Any]) -> dict[str, Any]:
         if batch.status == "canceling" and not self.is_stubborn:
@@ -155,11 +163,19 @@ class StandInBatches:
         usage = {**message["usage"], "service_tier": "batch"}
         return {"type": "succeeded", "message": {**message, "usage": usage}}
 
-    async def _cancel(self, batch: _Batch, url: str) -> dict[str, Any]:
-        if batch.status == "in_progress":
-            batch.status = "canceling"
+    async def _cancel(self, batch: _Batch, reply: Reply, url: str) -> None:
+        if batch.is_due:
+            self._end(batch)
+        if batch.status == "ended":
+            await reply.send_json(_invalid(f"{batch.id} has ended"), 400)
+            return
+        batch.status = "canceling"
         await self.canceled.note(batch.id)
-        return _told(batch, url)
+        await reply.send_json(_told(batch, url))
+
+
+def _invalid(message: str) -> dict[str, Any]:
+    return {"type": "error", "error": {"type": "invalid_request_error", "message": message}}
 
 
 def _errored(kind: str, message: str) -> dict[str, Any]:
