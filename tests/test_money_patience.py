@@ -292,6 +292,16 @@ async def test_what_was_not_handed_over_when_it_stopped_never_is(tmp_path: Path)
         await it.until(lambda: rows(tmp_path, live) == [(0,)], "no batch under way")
 
 
+async def test_what_is_being_handed_over_at_the_end_may_learn_that_it_arrived(tmp_path: Path) -> None:
+    async with rehearsal(tmp_path) as it:
+        it.claude.batches.script(Holds(0.5))
+        it.drop("note.py", patient())
+        await it.event("task.loaded")
+        start(it)
+        await it.claude.batches.created.nth(1, 10)
+    assert rows(tmp_path, "SELECT state, batch FROM batches") == [("open", "msgbatch_rehearsal_0001")]
+
+
 @pytest.mark.parametrize("options", ["", PATIENT])
 async def test_open_batches_count_against_every_budget(tmp_path: Path, options: str) -> None:
     async with rehearsal(tmp_path, daily_budget_usd=Decimal("0.03")) as it:

@@ -31,7 +31,9 @@ class LosesReply:
 
 @dataclass(frozen=True, slots=True)
 class Holds:
-    """The batch is taken, and nothing is ever said of it."""
+    """The batch is taken, and that is said after so many seconds; None: never."""
+
+    seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +134,7 @@ class StandInBatches:
             reply.drop()
             return
         if isinstance(fate, Holds):
-            await reply.pause()
+            await reply.pause(fate.seconds)
         await reply.send_json(_told(batch, url))
 
     def _look(self, batch: _Batch, url: str) -> dict[str, Any]:
