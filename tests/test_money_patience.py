@@ -14,7 +14,7 @@ import pytest
 from modules import note
 
 from runner.declare import Limits
-from runner.rehearsal.batches import Errs, Expires, Holds, Lingers, LosesReply
+from runner.rehearsal.batches import Errs, Expires, Holds, Lingers, LosesReply, Overloaded
 from runner.rehearsal.claude import Calls, Says, StandInClaude
 from runner.rehearsal.destination import StandInDestination
 from runner.store import batches, runs
@@ -280,16 +280,26 @@ async def test_stop_cancels_what_is_open_and_ends_its_run(tmp_path: Path) -> Non
         assert it.waiting() == []
 
 
+async def test_what_the_api_does_not_take_now_is_handed_over_later(tmp_path: Path) -> None:
+    async with rehearsal(tmp_path) as it:
+        it.claude.batches.script(Overloaded(), Overloaded())
+        it.drop("note.py", patient())
+        assert (await it.run("note")).status == "ok"
+        assert (len(it.claude.batches.created), len(it.claude.requests)) == (1, 0)
+
+
 async def test_what_was_not_handed_over_when_it_stopped_never_is(tmp_path: Path) -> None:
     async with rehearsal(tmp_path) as it:
-        it.drop("note.py", patient("(run.folder / 'x').write_text('x')\n" + ASKS))
+        it.app.patience.look_s = 3600  # until then what was not taken is not handed over again
+        it.claude.batches.script(Overloaded())
+        it.drop("note.py", patient())
         await it.event("task.loaded")
         start(it)
-        await it.event("run.started")
+        await it.event("log", level="warning")
         (tmp_path / "STOP").write_text("quiet")
         await it.event("run.finished", status="stopped")
-        live = "SELECT count(*) FROM batches WHERE state IN ('wanted', 'asking', 'open')"
-        await it.until(lambda: rows(tmp_path, live) == [(0,)], "no batch under way")
+        await it.event("batch.ended", state="dropped")
+        assert len(it.claude.batches.created) == 0
 
 
 async def test_what_is_being_handed_over_at_the_end_may_learn_that_it_arrived(tmp_path: Path) -> None:

@@ -37,6 +37,11 @@ class Holds:
 
 
 @dataclass(frozen=True, slots=True)
+class Overloaded:
+    """No batch is taken now, and that is said."""
+
+
+@dataclass(frozen=True, slots=True)
 class Expires:
     """Nobody comes to the batch in time."""
 
@@ -54,7 +59,7 @@ class Errs:
     message: str = "a fault on demand"
 
 
-Fate = LosesReply | Holds | Expires | Lingers | Errs
+Fate = LosesReply | Holds | Overloaded | Expires | Lingers | Errs
 
 
 @dataclass(slots=True)
@@ -126,6 +131,9 @@ class StandInBatches:
         if fate == LosesReply(is_taken=False):
             reply.drop()
             return
+        if isinstance(fate, Overloaded):
+            await reply.send_json(_error("overloaded_error", "a fault on demand"), 529)
+            return
         batch = _Batch(f"msgbatch_rehearsal_{next(self._numbers):04}", asked, fate, self.looks)
         self._made[batch.id] = batch
         for each in asked:
@@ -176,13 +184,16 @@ class StandInBatches:
         await reply.send_json(_told(batch, url))
 
 
+def _error(kind: str, message: str) -> dict[str, Any]:
+    return {"type": "error", "error": {"type": kind, "message": message}}
+
+
 def _invalid(message: str) -> dict[str, Any]:
-    return {"type": "error", "error": {"type": "invalid_request_error", "message": message}}
+    return _error("invalid_request_error", message)
 
 
 def _errored(kind: str, message: str) -> dict[str, Any]:
-    error = {"type": kind, "message": message}
-    return {"type": "errored", "error": {"type": "error", "error": error, "request_id": "req_rehearsal"}}
+    return {"type": "errored", "error": {**_error(kind, message), "request_id": "req_rehearsal"}}
 
 
 def _told(batch: _Batch, url: str) -> dict[str, Any]:
