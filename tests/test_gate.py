@@ -23,6 +23,7 @@ from runner.gate import (
     Revise,
     State,
     Undo,
+    Withdraw,
     decide,
     deliverable,
 )
@@ -32,6 +33,8 @@ PENDING = Held(
     id="k3", state=State.PENDING, revision=1, digest="aa", expires=NOW + timedelta(days=3), revisions_left=2
 )
 APPROVED = replace(PENDING, state=State.APPROVED, approved="aa")
+SPENT = replace(PENDING, revisions_left=0)
+BY_TWO = replace(PENDING, needs=2)
 
 STATES = st.sampled_from(State)
 DIGESTS = st.sampled_from(["aa", "bb"])
@@ -93,6 +96,17 @@ def test_nothing_is_deliverable_without_an_unexpired_approval_of_those_bytes(
         (PENDING, Reject("aa", "dull"), State.REJECTED, "draft.rejected"),
         (PENDING, Revise("aa", "shorter"), State.REVISING, "draft.revising"),
         (PENDING, Edit("aa"), State.PENDING, "draft.edited"),
+        (PENDING, Withdraw("aa"), State.WITHDRAWN, "draft.withdrawn"),
+        (SPENT, Approve("aa"), State.APPROVED, "draft.approved"),
+        (SPENT, Reject("aa"), State.REJECTED, "draft.rejected"),
+        (SPENT, Edit("aa"), State.PENDING, "draft.edited"),
+        (BY_TWO, Approve("aa", by="ana"), State.PENDING, "draft.endorsed"),
+        (
+            replace(BY_TWO, yeses=("ana",)),
+            Approve("aa", by="ben"),
+            State.APPROVED,
+            "draft.approved",
+        ),
         (APPROVED, Undo(), State.PENDING, "draft.returned"),
         (
             replace(APPROVED, state=State.UNCERTAIN),
@@ -121,7 +135,9 @@ def test_each_decision_has_its_effect(held: Held, decision: Decision, state: Sta
         (PENDING, Resolve(was_delivered=True), "not uncertain"),
         (replace(PENDING, expires=NOW), Approve("aa"), "expired"),
         (PENDING, Approve("aa", NOW + timedelta(days=4)), "expires before that hour"),
-        (replace(PENDING, revisions_left=0), Revise("aa", "more"), "as often as its task allows"),
+        (PENDING, Approve("aa", PENDING.expires), "expires before that hour"),
+        (SPENT, Revise("aa", "more"), "as often as its task allows"),
+        (replace(BY_TWO, yeses=("ana",)), Approve("aa", by="ana"), "another person's yes"),
     ],
 )
 def test_each_refusal_says_why(held: Held, decision: Decision, words: str) -> None:
@@ -145,6 +161,12 @@ def test_the_outbox_is_told_why_it_may_not_deliver(held: Held, current: str | No
     refusal = deliverable(held, "aa", "s", current, NOW)
     assert refusal is not None
     assert words in refusal.reason
+
+
+def test_what_was_approved_for_an_hour_is_deliverable_from_then_on() -> None:
+    held = replace(APPROVED, not_before=NOW)
+    assert deliverable(held, "aa", "s", "s", NOW) is None
+    assert deliverable(held, "aa", "s", "s", NOW + timedelta(days=1)) is None
 
 
 def test_the_ends_are_ends() -> None:
