@@ -468,6 +468,40 @@ async def test_promise_18_what_was_uncertain_when_stop_came_is_never_sent_again(
         assert (len(it.destination.ledger), state(it, draft)) == (1, "uncertain")
 
 
+async def test_promise_18_what_was_under_way_when_stop_came_is_never_sent_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("runner.halt.GRACE_S", 0.3)
+    async with rehearsal(tmp_path) as it:
+        it.app.outbox.inquire_s = 3600
+        it.destination.script(Delays(60))
+        draft = await approved(it, KEYED)
+        await it.destination.received(1)
+        it.desk.halt("ana")
+        await it.event("delivery.uncertain", draft=draft)
+        it.desk.resume("ana")
+        await it.event("stop.released")
+        await it.app.outbox._inquire(draft)
+        assert (len(it.destination.ledger), state(it, draft)) == (1, "uncertain")
+
+
+async def test_a_delivery_that_began_after_a_resume_is_not_killed_by_the_stop_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("runner.halt.GRACE_S", 1)
+    async with rehearsal(tmp_path) as it:
+        it.drop("note.py", note())
+        await it.run("note")
+        it.desk.halt("ana")
+        await it.event("stop.engaged")
+        it.desk.resume("ana")
+        await it.event("stop.released")
+        it.destination.script(Delays(2))
+        sheet = await it.draft()
+        it.desk.approve(sheet.held.id, sheet.held.digest, "ana")
+        await it.event("delivery.delivered", draft=sheet.held.id)
+
+
 async def test_promise_17_a_delivery_that_takes_longer_than_its_grace_is_killed_and_uncertain(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
