@@ -279,7 +279,6 @@ class App:
                     runs.interrupted(tx, row.id)
                 else:
                     runs.finish(tx, row.id, "interrupted", "the runner ended while it was under way")
-        self.patience.recover()
         self.outbox.recover()
 
     async def _watch(self) -> None:

@@ -97,6 +97,10 @@ class BatchLostError(ClaudeError):
     """Whether Claude's API took a batch can't be told."""
 
 
+class BatchGoneError(ClaudeError):
+    """Claude's API knows of no such batch."""
+
+
 class ParkedError(RunnerError):
     """The run waits for a batch; it goes on when that has ended."""
 

@@ -17,6 +17,7 @@ from runner.claude.batch import request
 from runner.claude.question import Question
 from runner.clock import stamp
 from runner.errors import (
+    BatchGoneError,
     BatchLostError,
     ClaudeError,
     ParkedError,
@@ -26,11 +27,11 @@ from runner.errors import (
 )
 from runner.ledger import Asker, keep, pay
 from runner.purses import scopes
-from runner.store import batches
+from runner.store import batches, runs
 from runner.store.batches import LIVE, State
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
     from decimal import Decimal
 
     from sqlalchemy import Row
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from runner.broker import Session
     from runner.claude.batch import Batches, Result
     from runner.claude.budget import Budget
+    from runner.claude.question import Answer
     from runner.purses import Purses
     from runner.stop import Stop
     from runner.store.store import Store, Transaction
@@ -46,7 +48,10 @@ SLOWER = 1.5  #: by how much longer each pause is than the one before
 SLOWEST = 10  #: times the first pause
 LOST_MOST = 2  #: batches of one question that may be lost before it is asked directly
 CLOSING_S = 5.0
-FORGOTTEN = timedelta(days=2)  #: after which the API has ended every batch
+ENDED = timedelta(
+    days=2
+)  #: after its patience, when the API has ended each batch, and knows those that it took
+KEPT = timedelta(days=30)  #: likewise, when the API keeps the result of none
 
 
 @dataclass(slots=True)
@@ -147,28 +152,19 @@ class Patience:
             step.cancel()
         await asyncio.gather(*steps, return_exceptions=True)
 
-    def recover(self) -> None:
-        """After a crash: nobody knows about what was being handed over."""
-        with self.store.read() as connection:
-            cut_off = [
-                row
-                for row in batches.live(connection)
-                if row.state == State.ASKING and row.id not in self._steps
-            ]
-        for row in cut_off:
-            self._lost(row, "the runner ended while it was being handed over")
-
     def _round(self) -> None:
         """Take each step that is due, beside the others."""
         with self.store.read() as connection:
             rows = batches.live(connection)
+            is_over = any(row.is_wanted and self._is_over(row, batches.CANCEL) for row in rows)
+            can_go_on = is_over and batches.can_go_on(connection, self.store.clock.now())
         self._is_idle = not rows
         for row in rows:
             step = self._step(row)
             if step and row.id not in self._steps and self._is_due(row, step):
                 work = asyncio.get_running_loop().create_task(self._take(row, step), name=step)
                 self._steps[row.id] = work
-        if any(row.is_wanted and self._is_over(row, batches.CANCEL) for row in rows):
+        if can_go_on:
             with self.store.change() as tx:
                 batches.go_on(tx)
 
@@ -176,6 +172,8 @@ class Patience:
         """What is to be done next about a batch; empty: nothing."""
         is_unwanted = not row.is_wanted or self._is_over(row)
         match row.state:
+            case State.ASKING:  # and nothing is under way: it was cut off
+                return "lose"
             case State.WANTED if is_unwanted:
                 return "drop"
             case State.OPEN if is_unwanted:
@@ -187,11 +185,17 @@ class Patience:
         return ""
 
     async def _take(self, row: Row[Any], step: str) -> None:
-        steps = {"drop": self._drop, "cancel": self._cancel, "send": self._send, "look": self._see}
+        steps: dict[str, Callable[[Row[Any]], Awaitable[Any]]] = {
+            "drop": self._drop,
+            "lose": self._lose,
+            "cancel": self._cancel,
+            "send": self._send,
+            "look": self._see,
+        }
         try:
             await steps[step](row)
         except StoppedError:
-            pass
+            self._pause(row, step)
         except Exception as error:  # noqa: BLE001 - the next look may go better, and the patience ends
             words = str(error) if isinstance(error, RunnerError) else f"{type(error).__name__}: {error}"
             self.say("warning", f"a batch could not be seen to ({step}): {words}", task=row.task, run=row.run)
@@ -206,6 +210,10 @@ class Patience:
             self._end(row, State.FAILED, "it could not be handed over while the task's patience lasted")
         else:
             self._end(row, State.DROPPED, "its run has ended")
+
+    async def _lose(self, row: Row[Any]) -> None:
+        """Nobody knows whether it was handed over: the runner ended, or could not put it on record."""
+        self._lost(row, "the runner was cut off while it was being handed over")
 
     async def _send(self, row: Row[Any]) -> None:
         with self.store.change() as tx:
@@ -228,29 +236,30 @@ class Patience:
                 self._tell(tx, "batch.sent", row, batch=batch)
             self._later[row.id, "look"] = self.store.clock.monotonic() + self.look_s
 
-    async def _see(self, row: Row[Any]) -> None:
-        is_old = row.created < stamp(self.store.clock.now() - FORGOTTEN)
-        result = None
+    async def _see(self, row: Row[Any]) -> bool:
+        """Look what became of it; whether that is known."""
+        result, why = None, "it did not end within two days"
         try:
             result = await self.api.result(row.batch, f"{row.digest[:40]}-{row.id}", _question(row))
         except ClaudeError as error:
-            if isinstance(error, TransientClaudeError) or not is_old:
+            if not self._is_over(row, ENDED if isinstance(error, BatchGoneError) else KEPT):
                 raise
+            why = str(error)
         if result is not None:
             self._settle(row, result)
-        elif is_old:
-            self._end(row, State.FAILED, "it did not end within two days")
+        elif self._is_over(row, ENDED):
+            self._end(row, State.FAILED, why)
         else:
             self._pause(row, "look")
+            return False
+        return True
 
     async def _cancel(self, row: Row[Any]) -> None:
         try:
             await self.api.cancel(row.batch)
-        except TransientClaudeError:
-            raise
-        except ClaudeError:  # there is nothing to cancel where it has ended
-            self._pause(row, "cancel")
-            await self._see(row)
+        except ClaudeError:  # as where it has ended
+            if not await self._see(row):
+                raise
             return
         reason = "the task's patience is over" if row.is_wanted else "its run has ended"
         with self.store.change() as tx:
@@ -267,8 +276,17 @@ class Patience:
             if result.spent is not None:
                 pay(tx, asker, result.spent, self.purses)
             if result.answer is not None:
-                keep(tx, asker, row.position, _question(row), result.answer)
+                self._keep(tx, row, result.answer)
             self._told_end(tx, row, ended, result.reason)
+
+    def _keep(self, tx: Transaction, row: Row[Any], answer: Answer) -> None:
+        """The answer is the run's, unless it came too late and the run was given another."""
+        given = runs.call(tx.connection, row.run, row.position)
+        if given is None or not given.digest:
+            keep(tx, Asker(row.run, row.task, row.label), row.position, _question(row), answer)
+        else:
+            words = "its answer came after the question had been asked directly"
+            self._tell(tx, "batch.unused", row, level="warning", reason=words)
 
     def _end(self, row: Row[Any], state: State, reason: str) -> None:
         with self.store.change() as tx:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import sqlite3
 import time
@@ -14,7 +15,7 @@ import pytest
 from modules import note
 
 from runner.declare import Limits
-from runner.rehearsal.batches import Errs, Expires, Holds, Lingers, LosesReply, Overloaded
+from runner.rehearsal.batches import Errs, Expires, FailsAfter, Holds, Lingers, LosesReply, Overloaded
 from runner.rehearsal.claude import Calls, Says, StandInClaude
 from runner.rehearsal.destination import StandInDestination
 from runner.store import batches, runs
@@ -184,6 +185,29 @@ async def test_a_batch_of_which_nobody_knows_is_told_and_asked_anew(tmp_path: Pa
             assert batches.held(connection, it.app.store.clock.now()) > 0
 
 
+async def test_a_batch_that_a_gateway_gave_up_on_may_have_arrived(tmp_path: Path) -> None:
+    async with rehearsal(tmp_path) as it:
+        it.claude.batches.script(FailsAfter(504))
+        it.drop("note.py", patient())
+        assert (await it.run("note")).status == "ok"
+        assert (it.count("batch.lost"), len(it.claude.batches.created)) == (1, 2)
+
+
+async def test_a_batch_that_arrived_and_could_not_be_put_on_record_is_told_and_asked_anew(
+    tmp_path: Path,
+) -> None:
+    async with rehearsal(tmp_path) as it:
+        it.drop("note.py", patient())
+        await it.event("task.loaded")
+        rows(
+            tmp_path,
+            "CREATE TRIGGER full BEFORE UPDATE ON batches WHEN new.state = 'open' "
+            "AND NOT EXISTS (SELECT 1 FROM batches WHERE state = 'lost') BEGIN SELECT RAISE(ABORT, 'no'); END",
+        )
+        assert (await it.run("note")).status == "ok"
+        assert (it.count("batch.lost"), len(it.claude.batches.created)) == (1, 2)
+
+
 async def test_a_question_whose_batches_are_lost_again_is_asked_directly(tmp_path: Path) -> None:
     async with rehearsal(tmp_path) as it:
         it.claude.batches.script(LosesReply(is_taken=False), LosesReply(is_taken=False))
@@ -236,7 +260,7 @@ async def test_a_run_goes_on_though_its_batch_can_be_neither_cancelled_nor_seen(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(batches, "CANCEL", timedelta(seconds=1))
-    monkeypatch.setattr("runner.patience.FORGOTTEN", timedelta(seconds=4))
+    monkeypatch.setattr("runner.patience.ENDED", timedelta(seconds=4))
     async with rehearsal(tmp_path) as it:
         it.claude.batches.looks = -1
         it.drop("note.py", note(ASKS, options=SHORTLY))
@@ -247,7 +271,92 @@ async def test_a_run_goes_on_though_its_batch_can_be_neither_cancelled_nor_seen(
         assert (await it.event("run.finished"))["status"] == "ok"
         assert len(it.claude.requests) == 1
         ended = await it.event("batch.ended")  # and counts against no budget from then on
-        assert ended["reason"] == "it did not end within two days"
+        assert "404" in ended["reason"]
+
+
+async def test_a_batch_that_ended_is_used_though_no_cancel_is_ever_taken(tmp_path: Path) -> None:
+    async with rehearsal(tmp_path) as it:
+        it.claude.batches.looks = -1
+        it.claude.batches.failing["cancel"] = 500
+        it.app.patience.look_s = 2
+        it.drop("note.py", note(ASKS, options=SHORTLY))
+        await it.event("task.loaded")
+        start(it)
+        await it.event("batch.sent")
+        it.claude.batches.end_all()
+        assert (await it.event("run.finished"))["status"] == "ok"
+        assert (len(it.claude.requests), len(rows(tmp_path, "SELECT * FROM spending"))) == (0, 1)
+
+
+async def test_a_key_that_is_refused_says_nothing_of_the_batch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batches, "CANCEL", timedelta(seconds=1))
+    monkeypatch.setattr("runner.patience.ENDED", timedelta(seconds=1))
+    async with rehearsal(tmp_path) as it:
+        it.claude.batches.looks = -1
+        it.claude.batches.failing |= {"look": 401, "cancel": 401}
+        it.drop("note.py", note(ASKS, options=SHORTLY))
+        assert (await it.run("note")).status == "ok"  # asked directly, meanwhile
+        await asyncio.sleep(1)
+        it.claude.batches.failing.clear()
+        it.claude.batches.end_all()
+        assert (await it.event("batch.ended"))["state"] == "answered"
+        assert len(rows(tmp_path, "SELECT * FROM spending")) == 2
+
+
+async def test_a_batch_whose_result_the_api_no_longer_keeps_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batches, "CANCEL", timedelta(seconds=1))
+    for name in ("ENDED", "KEPT"):
+        monkeypatch.setattr(f"runner.patience.{name}", timedelta(seconds=2))
+    async with rehearsal(tmp_path) as it:
+        it.claude.batches.keeps_results = False
+        it.drop("note.py", note(ASKS, options=SHORTLY))
+        assert (await it.run("note")).status == "ok"
+        assert "results_url" in (await it.event("batch.ended", state="failed"))["reason"]
+        with it.app.store.read() as connection:
+            assert batches.held(connection, it.app.store.clock.now()) == 0
+
+
+async def test_an_answer_that_comes_after_the_question_was_asked_directly_is_paid_and_not_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batches, "CANCEL", timedelta(seconds=1))
+    async with rehearsal(tmp_path) as it:
+        it.claude.batches.looks = -1
+        it.claude.batches.script(Lingers())
+        it.claude.script(Says(json={"text": "direct"}), Says(json={"text": "late"}))
+        it.drop("note.py", note(ASKS, options=SHORTLY))
+        assert (await it.run("note")).status == "ok"
+        it.claude.batches.end_all()
+        await it.event("batch.ended", state="answered")
+        assert it.count("batch.unused") == 1
+        ((answer,),) = rows(tmp_path, "SELECT answer FROM calls")
+        assert "direct" in json.loads(answer)["text"]
+        assert len(rows(tmp_path, "SELECT * FROM spending")) == 2
+
+
+async def test_a_parked_run_whose_older_batch_does_not_end_keeps_nobody_busy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batches, "CANCEL", timedelta(seconds=1))
+    async with rehearsal(tmp_path) as it:
+        it.claude.batches.looks = -1
+        it.claude.batches.script(Lingers())
+        body = "return Note(text=await run.claude('two ' + await run.claude('one')))"
+        it.drop("note.py", note(body, options=SHORTLY.replace("=1", "=5")))
+        await it.event("task.loaded")
+        start(it)
+        await it.claude.batches.created.nth(2, 30)
+        await it.event("run.parked")
+        it.app.patience.look_s = 60
+        commits = itertools.count()
+        committed = it.app.store.committed
+        monkeypatch.setattr(it.app.store, "committed", lambda: (next(commits), committed()))
+        await asyncio.sleep(1)
+        assert next(commits) < 20  # and not one after the other
 
 
 async def test_what_a_cancelled_batch_had_answered_all_the_same_is_used(tmp_path: Path) -> None:
@@ -419,5 +528,5 @@ async def test_killed_while_a_batch_is_handed_over_it_is_told_and_asked_anew(
             await until(tmp_path, "SELECT status FROM runs ORDER BY created LIMIT 1", [("ok",)])
         first = claude.batches.created[0]["params"]
         assert [each["params"] for each in claude.batches.created[:2]] == [first, first]
-        told = "SELECT count(*) FROM events WHERE body LIKE '%batch.lost%the runner ended while%'"
+        told = "SELECT count(*) FROM events WHERE body LIKE '%batch.lost%the runner was cut off while%'"
         assert rows(tmp_path, told) == [(1,)]

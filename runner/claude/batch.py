@@ -11,11 +11,15 @@ from runner.claude.bill import bill
 from runner.claude.conversation import told
 from runner.claude.question import Answer, Question, Spent
 from runner.claude.trouble import refuse_partial
-from runner.errors import BatchLostError, ClaudeError, RunnerError, TransientClaudeError
+from runner.errors import BatchGoneError, BatchLostError, ClaudeError, RunnerError, TransientClaudeError
 
 if TYPE_CHECKING:
     from anthropic.types.messages import MessageBatch, MessageBatchResult, MessageBatchSucceededResult
 
+NOT_TAKEN = (
+    503,
+    529,
+)  #: what an API says of itself that takes nothing now; other failures may come after it took it
 Outcome = Literal["answered", "refused", "failed"]
 
 
@@ -65,7 +69,7 @@ class Batches:
             raise failure from None
 
     async def result(self, batch: str, name: str, question: Question) -> Result | None:
-        """How the batch ended; None while it has not. Raises `ClaudeError`."""
+        """How the batch ended; None while it has not. Raises `BatchGoneError` for one that the API doesn't know, `ClaudeError`."""
         client = await self._claude.client()
         try:
             state = await client.messages.batches.retrieve(batch)
@@ -77,7 +81,8 @@ class Batches:
         except RunnerError:
             raise
         except Exception as error:  # noqa: BLE001 - likewise
-            raise self._claude.explain(error, question.model) from None
+            failure = self._claude.explain(error, question.model)
+            raise (BatchGoneError(str(failure)) if _is_unknown(error) else failure) from None
         return Result(outcome="failed", reason="Claude's API ended the batch and gave no result")
 
     async def cancel(self, batch: str) -> None:
@@ -93,10 +98,17 @@ class Batches:
 
 def _may_have_arrived(error: Exception) -> bool:
     import httpx2  # noqa: PLC0415 - comes with the SDK, which is imported by now
-    from anthropic import APIStatusError  # noqa: PLC0415 - likewise
+    from anthropic import APIStatusError, InternalServerError  # noqa: PLC0415 - likewise
 
-    never_sent = (httpx2.ConnectError, httpx2.ConnectTimeout)
-    return not isinstance(error, APIStatusError) and not isinstance(error.__cause__, never_sent)
+    if isinstance(error, APIStatusError):
+        return isinstance(error, InternalServerError) and error.status_code not in NOT_TAKEN
+    return not isinstance(error.__cause__, (httpx2.ConnectError, httpx2.ConnectTimeout))
+
+
+def _is_unknown(error: Exception) -> bool:
+    from anthropic import NotFoundError  # noqa: PLC0415 - imported by now
+
+    return isinstance(error, NotFoundError)
 
 
 def _result(batch: "MessageBatch", result: "MessageBatchResult", question: Question) -> Result:

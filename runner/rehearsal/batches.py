@@ -42,13 +42,20 @@ class Overloaded:
 
 
 @dataclass(frozen=True, slots=True)
+class FailsAfter:
+    """The batch is taken, and an error is said, as by a gateway that did not hear so in time."""
+
+    status: int = 504
+
+
+@dataclass(frozen=True, slots=True)
 class Expires:
     """Nobody comes to the batch in time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Lingers:
-    """The batch does not end, though it is cancelled."""
+    """The batch does not end, though it is cancelled, until all are to end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +66,7 @@ class Errs:
     message: str = "a fault on demand"
 
 
-Fate = LosesReply | Holds | Overloaded | Expires | Lingers | Errs
+Fate = LosesReply | Holds | Overloaded | FailsAfter | Expires | Lingers | Errs
 
 
 @dataclass(slots=True)
@@ -89,6 +96,8 @@ class StandInBatches:
         self.created: Ledger[dict[str, Any]] = Ledger()  #: each request of each batch, in order
         self.canceled: Ledger[str] = Ledger()  #: ids
         self.looks = 1  #: how often a batch is in progress when it is looked at; -1: for ever
+        self.failing: dict[str, int] = {}  #: a "look" or "cancel" that is answered with that status
+        self.keeps_results = True  #: False: it knows the batches, and their results no more
         self.is_stubborn = False  #: what is cancelled ends well all the same
 
     def script(self, *fates: Fate | None) -> None:
@@ -100,6 +109,8 @@ class StandInBatches:
         self.looks = 0
         for batch in self._made.values():
             batch.looks = 0
+            if isinstance(batch.fate, Lingers):
+                batch.fate, batch.status = None, "in_progress"
 
     def forget_all(self) -> None:
         """Know of no batch any more."""
@@ -110,6 +121,10 @@ class StandInBatches:
         match (request.method, request.path.removeprefix(PATH).split("/")):
             case "POST", [""]:
                 await self._create(request, reply, url)
+            case "GET", ["", _] if "look" in self.failing:
+                await reply.send_json(_error("api_error", "a fault on demand"), self.failing["look"])
+            case "POST", ["", _, "cancel"] if "cancel" in self.failing:
+                await reply.send_json(_error("api_error", "a fault on demand"), self.failing["cancel"])
             case "GET", ["", name] if name in self._made:
                 await reply.send_json(self._look(self._made[name], url))
             case "POST", ["", name, "cancel"] if name in self._made:
@@ -141,6 +156,9 @@ class StandInBatches:
         if isinstance(fate, LosesReply):
             reply.drop()
             return
+        if isinstance(fate, FailsAfter):
+            await reply.send_json(_error("api_error", "a fault on demand"), fate.status)
+            return
         if isinstance(fate, Holds):
             await reply.pause(fate.seconds)
         await reply.send_json(_told(batch, url))
@@ -150,7 +168,8 @@ class StandInBatches:
         if is_cancelled or batch.is_due:
             self._end(batch)
         batch.looks -= 1
-        return _told(batch, url)
+        told = _told(batch, url)
+        return told if self.keeps_results else {**told, "results_url": None}
 
     def _end(self, batch: _Batch) -> None:
         batch.results = [

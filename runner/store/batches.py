@@ -53,7 +53,8 @@ _LIVE = (
 _WAITED_FOR = select(batches.c.id).where(
     batches.c.run == runs.c.id, batches.c.state.in_(LIVE), batches.c.until > bindparam("patient")
 )
-_GO_ON = update(runs).where(runs.c.parked.is_not(None), ~_WAITED_FOR.exists()).values(parked=None)
+_CAN_GO_ON = (runs.c.status == "queued", runs.c.parked.is_not(None), ~_WAITED_FOR.exists())
+_GO_ON = update(runs).where(*_CAN_GO_ON).values(parked=None)
 
 
 def want(
@@ -135,6 +136,12 @@ def park(tx: Transaction, run: str) -> bool:
     tx.tell("run.parked", run=run, task=task)
     go_on(tx)
     return True
+
+
+def can_go_on(connection: Connection, now: datetime) -> bool:
+    """Whether there are parked runs that wait for nothing more."""
+    query = select(runs.c.id).where(*_CAN_GO_ON).limit(1)
+    return connection.execute(query, {"patient": stamp(now - CANCEL)}).first() is not None
 
 
 def go_on(tx: Transaction) -> None:
