@@ -220,6 +220,15 @@ async def test_what_was_approved_or_queued_before_a_resume_meets_a_catalog_that_
         assert it.count("draft.returned") == 0
 
 
+async def test_a_run_whose_task_is_gone_ends_in_an_error_that_says_so(tmp_path: Path) -> None:
+    async with rehearsal(tmp_path) as it:
+        with it.app.store.change() as tx:
+            runs.add(tx, "r9", "note")
+        ended = await it.event("run.finished", run="r9")
+        assert ended["status"] == "error"
+        assert "there is no task 'note'" in ended["error"]
+
+
 async def test_a_stop_file_that_was_there_for_a_millisecond_stops_for_good(tmp_path: Path) -> None:
     async with rehearsal(tmp_path) as it:
         for _ in range(20):
